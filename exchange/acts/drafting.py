@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -108,15 +109,16 @@ async def begin_draft(
     fields: Mapping[str, Any] | None = None,
 ) -> DraftBegun:
     """A draft to fill in; nothing is sent or saved. Raises :class:`UsageError`, and as the replies of a desk."""
-    begun, missing = beginning(
-        desk.home.templates, type, template, dict(values or {}), dict(values or {}), fields or {}
+    begun, missing = await asyncio.to_thread(
+        beginning, desk.home.templates, type, template, dict(values or {}), dict(values or {}), fields or {}
     )
     known: dict[str, Any] = {}
     if reply_to is not None:
         own = {"language": language} if language is not None else {}
         known = plain(await desk.replies.draft(reply_to, begun["type"], **own))
     draft = await desk.messages.filled(put_together(type, begun, known))
-    guide = [FieldToFill(field=name, rule=rule, text=text) for name, rule, text in check_outgoing(draft)]
+    found = await asyncio.to_thread(check_outgoing, draft)
+    guide = [FieldToFill(field=name, rule=rule, text=text) for name, rule, text in found]
     return {"draft": draft, "fields": guide, "placeholders": dict(missing)}
 
 
@@ -202,7 +204,7 @@ async def target_columns(_desk: Desk, kind: str) -> TargetColumns:
 
 async def target_table(_desk: Desk, draft: Mapping[str, Any]) -> TargetTable:
     """The targets of a draft as a table; raises :class:`UsageError`."""
-    return {"table": to_table(dict(draft))}
+    return {"table": await asyncio.to_thread(to_table, dict(draft))}
 
 
 async def import_targets(
@@ -220,21 +222,26 @@ async def import_targets(
     clean: bool = False,
 ) -> TargetsImported:
     """A draft with the rows of a table, or what another system exported; raises as :func:`with_export`."""
-    require_import(form, dates)
-    found = form or detect(content, name)
-    removed: list[Removed] | None = [] if clean else None
-    left_out: dict[str, int] = {}
-    if found == "table":
-        require_table(zone, dates, protocol, around)
-        drafts = with_targets(dict(draft), content, split=split, removed=removed)
-    else:
-        export = export_in(content, name, found, zone, dates)
-        left_out = dict(export.left_out)
-        wide = timedelta(minutes=around) if around is not None else None
-        drafts = with_export(dict(draft), export, split=split, around=wide, protocol=protocol, removed=removed)
-    if len(drafts) > 1:  # each part is a draft of its own
-        drafts = [{**part, DRAFT_ID: str(uuid4())} if DRAFT_ID in part else part for part in drafts]
-    return {"drafts": drafts, "format": found, "left_out": left_out, "removed": removed}
+
+    def work() -> TargetsImported:
+        require_import(form, dates)
+        found = form or detect(content, name)
+        removed: list[Removed] | None = [] if clean else None
+        left_out: dict[str, int] = {}
+        if found == "table":
+            require_table(zone, dates, protocol, around)
+            drafts = with_targets(dict(draft), content, split=split, removed=removed)
+        else:
+            export = export_in(content, name, found, zone, dates)
+            left_out = dict(export.left_out)
+            wide = timedelta(minutes=around) if around is not None else None
+            drafts = with_export(dict(draft), export, split=split, around=wide, protocol=protocol, removed=removed)
+        if len(drafts) > 1:  # each part is a draft of its own
+            drafts = [{**part, DRAFT_ID: str(uuid4())} if DRAFT_ID in part else part for part in drafts]
+        return {"drafts": drafts, "format": found, "left_out": left_out, "removed": removed}
+
+    # Thousands of rows keep nobody else at the desk waiting.
+    return await asyncio.to_thread(work)
 
 
 def require_import(form: str | None, dates: str) -> None:

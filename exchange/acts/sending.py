@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -83,22 +84,21 @@ async def send_written(desk: Desk, draft: Draft, *, at_once: bool = False) -> Se
     return await desk.messages.send(draft, at_once=at_once)
 
 
-def parts_of(draft: Draft) -> int:
-    """As how many messages a draft goes: more than one where its targets are too many, and nothing is missing."""
+def parts_written(draft: Draft) -> list[dict[str, Any]]:
+    """The messages as which a draft goes: several where its targets are too many for one, and nothing is missing."""
     try:
-        return len(complete(draft, split=True, clean=False)[0])
+        return complete(draft, split=True, clean=False)[0]
     except (InvalidMessageError, UsageError):
-        return 1
+        return [dict(draft)]
 
 
-async def send_in_parts(desk: Desk, draft: Draft) -> None:
+async def send_in_parts(desk: Desk, draft: Draft) -> Sequence[SentMessage]:
     """As :func:`send_written`, and as several messages where the targets are too many for one."""
-    if parts_of(without_draft_id(draft)) < 2:
-        await send_written(desk, draft)
-        return
-    parts, _removed = complete(without_draft_id(draft), split=True, clean=False)
+    parts = await asyncio.to_thread(parts_written, without_draft_id(draft))
+    if len(parts) < 2:
+        return [await send_written(desk, draft)]
     own = {DRAFT_ID: draft[DRAFT_ID]} if DRAFT_ID in draft else {}
-    await desk.messages.send_many([{**part, **own} for part in parts])
+    return await desk.messages.send_many([{**part, **own} for part in parts])
 
 
 async def _send(desk: Desk, drafts: Sequence[Draft], checks: SendingChecks) -> list[SentMessage]:
@@ -197,7 +197,8 @@ async def send_drafts(
     removed: list[Removed] = []
     for draft in drafts:
         if split or clean:
-            made, taken_out = complete(await desk.messages.filled(draft), split=split, clean=clean)
+            filled = await desk.messages.filled(draft)
+            made, taken_out = await asyncio.to_thread(complete, filled, split=split, clean=clean)
             parts += made
             removed += taken_out or ()
         else:
@@ -209,8 +210,14 @@ async def send_drafts(
 
 async def check_draft(desk: Desk, draft: Draft, *, split: bool = False, clean: bool = False) -> dict[str, Any]:
     """Whether a draft is complete; nothing is sent. Raises as :func:`complete`."""
-    parts, removed = complete(await desk.messages.filled(draft), split=split, clean=clean)
-    return checked_object(parts, removed, split=split)
+    filled = await desk.messages.filled(draft)
+
+    def checked() -> dict[str, Any]:
+        parts, removed = complete(filled, split=split, clean=clean)
+        return checked_object(parts, removed, split=split)
+
+    # A check of thousands of targets keeps nobody else at the desk waiting.
+    return await asyncio.to_thread(checked)
 
 
 def checked_object(

@@ -204,6 +204,11 @@ def _drafted_span(window: Any) -> tuple[datetime, datetime]:
     return first, last
 
 
+def newest_first(found: Iterable[Duplicate]) -> list[Duplicate]:
+    """Once for each pair of targets, however many names and times they have in common."""
+    return sorted(dict.fromkeys(found), key=lambda duplicate: (duplicate.sent_at, duplicate.target), reverse=True)
+
+
 class SameTargets:
     """Finds where threads of a desk are about targets, the newest first; ``most`` of them for each way to find one."""
 
@@ -217,8 +222,7 @@ class SameTargets:
     def about(self, subjects: Iterable[TargetSubject], thread: UUID | None = None) -> list[Duplicate]:
         """Where threads other than ``thread`` are about these targets."""
         found = [one for subject in subjects for one in islice(self._about(subject, thread), self._most)]
-        # Once for each pair of targets, however many names and times they have in common.
-        return sorted(dict.fromkeys(found), key=lambda duplicate: (duplicate.sent_at, duplicate.target), reverse=True)
+        return newest_first(found)
 
     def _about(self, subject: TargetSubject, thread: UUID | None) -> Iterator[Duplicate]:
         for stored in self._search.with_subject(subject.key, self._most):

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -35,7 +36,7 @@ from exchange.cases.contact_tests import (
     unanswered_tests,
 )
 from exchange.cases.delivery import draft_anew, how_far, require_lost, require_waited_for, settled_value
-from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects
+from exchange.cases.duplicates import Duplicate, SameTargets, drafted_subjects, newest_first
 from exchange.cases.listing import CaseFilter, inbox_rows
 from exchange.cases.parents import parents_found
 from exchange.cases.standing import without_effect_in
@@ -96,6 +97,8 @@ if TYPE_CHECKING:
 INDEXED_BEFORE_SENDING = 256
 # So many before a page shows what is there: what it sends is compared again.
 INDEXED_BEFORE_SHOWING = 16
+# So many targets of a draft are looked for in other cases at once.
+LOOKED_FOR_AT_ONCE = 128
 # So many cases are counted while nobody else uses the desk.
 _COUNTED_AT_ONCE = 4
 
@@ -482,7 +485,8 @@ class DeskCases(CaseCalls):
         """As :meth:`duplicates`, for a request that is not sent yet; raises :class:`InvalidMessageError`."""
         from protocol.messages.parse import complete_message
 
-        message = complete_message(self._with_files(draft), sender=str(self._context.address))
+        whole = self._with_files(draft)
+        message = await asyncio.to_thread(complete_message, whole, sender=str(self._context.address))
         return await self.duplicates(message, everything=everything, most=most)
 
     def _with_files(self, draft: Draft) -> Draft:
@@ -492,17 +496,28 @@ class DeskCases(CaseCalls):
 
         return expecting(self._works.outbox.filled(draft), names_given())
 
-    @in_desk_thread
-    def duplicates_of_targets(
+    async def duplicates_of_targets(
         self, targets: Sequence[Mapping[str, Any]], *, most: int | None = None
     ) -> list[Duplicate]:
-        """As :meth:`duplicates`, for the targets of a draft that lacks other things yet."""
+        """As :meth:`duplicates`, for the targets of a draft that lacks other things yet.
+
+        Of thousands it looks for some at a time, and whoever waits for the desk's thread comes between.
+        """
         works = self._works
-        works.acting.require(*READERS)
-        works.search.index(INDEXED_BEFORE_SHOWING)
-        found = SameTargets(self._store, self._parsed, works.search, most).about(drafted_subjects(targets))
-        if found:
-            works.keep_record(works.book.record(Operation.COMBINATION, "duplicates", count=len(found)))
+
+        def begin() -> None:
+            works.acting.require(*READERS)
+            works.search.index(INDEXED_BEFORE_SHOWING)
+
+        await self._in_thread(begin)
+        subjects = await asyncio.to_thread(lambda: list(drafted_subjects(targets)))
+        same, found = SameTargets(self._store, self._parsed, works.search, most), list[Duplicate]()
+        for start in range(0, len(subjects), LOOKED_FOR_AT_ONCE):
+            some = subjects[start : start + LOOKED_FOR_AT_ONCE]
+            found += await self._in_thread(partial(same.about, some))
+        if found := newest_first(found):
+            record = partial(works.book.record, Operation.COMBINATION, "duplicates", count=len(found))
+            await self._in_thread(lambda: works.keep_record(record()))
         return found
 
     # --- The law of the other nation ---
@@ -529,7 +544,8 @@ class DeskCases(CaseCalls):
 
         now = truncate(self._clock())
         whole = self._with_files(draft)
-        message = complete_message(whole, sender=str(self._context.address), sent_at=now)
+        sender = str(self._context.address)
+        message = await asyncio.to_thread(complete_message, whole, sender=sender, sent_at=now)
 
         def hints(directory: Directory) -> list[Hint]:
             return [*basis_hints(directory, message), *compare(message, directory, now)]

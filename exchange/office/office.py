@@ -321,7 +321,12 @@ class Office:
         named = draft_id_of(draft)
         content = as_saved(draft)
         if len(canonical(content)) > MAX_DRAFT_BYTES:
-            raise TooLargeError(phrase("a draft that is saved has no more bytes than {most}", most=MAX_DRAFT_BYTES))
+            raise TooLargeError(
+                phrase(
+                    "a draft that is saved has no more bytes than {most}: split its targets over several drafts",
+                    most=MAX_DRAFT_BYTES,
+                )
+            )
         key = draft_id or (UUID(named) if named is not None else uuid4())
         before = self._written(key)
         if before is not None:

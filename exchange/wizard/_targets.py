@@ -33,8 +33,9 @@ def added_targets(draft: Draft, pasted: Sequence[Pasted]) -> Fields:
     """The targets of a draft with those of a paste behind them, each with a short name of its own."""
     targets = [*targets_of(draft)]
     taken = {str(one.get("target")) for one in targets}
+    number = 0
     for found in pasted:
-        number = len(targets) + 1
+        number = max(number, len(targets) + 1)
         while f"t{number}" in taken:
             number += 1
         taken.add(f"t{number}")
@@ -51,10 +52,11 @@ def _lacking(draft: Draft, name: str) -> list[dict[str, Any]]:
 
 def _for_all(draft: Draft, name: str, value: Any) -> Fields:
     """The targets with ``value`` in every one that lacks it; in all, where none lacks it and it is changed."""
-    lacking = [one.get("target") for one in _lacking(draft, name)]
+    lacking = {str(one.get("target")) for one in _lacking(draft, name)}
     return {
         "targets": [
-            {**one, name: value} if not lacking or one.get("target") in lacking else one for one in targets_of(draft)
+            {**one, name: value} if not lacking or str(one.get("target")) in lacking else one
+            for one in targets_of(draft)
         ]
     }
 

@@ -84,7 +84,7 @@ def named_targets(text: str, known: Mapping[str, str]) -> tuple[list[str], list[
     of_value = _by_identifier(known)
     found: set[str] = set()
     unknown: list[str] = []
-    for part in parts_of(text):
+    for part in dict.fromkeys(parts_of(text)):
         word = in_ascii(part).strip()
         if word == "*" or plain_word(word) in ("all", plain_word(bare(_("all")))):
             return list(known), unknown

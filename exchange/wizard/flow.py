@@ -24,6 +24,8 @@ from typing import Any
 from uuid import UUID
 
 from exchange.messaging.drafting.drafts import empty_field
+from exchange.messaging.drafting.splitting import REQUEST as SPLIT
+from exchange.messaging.drafting.splitting import TargetRoom, target_room
 from exchange.office.draft_ids import READ_OTHERWISE
 from exchange.text.draft_codes import with_codes
 from exchange.text.labels import target_ranges
@@ -130,7 +132,9 @@ class Wizard:
                 return step
             if step.name not in self.skipped and not step.is_done(self.draft):
                 return step
-        lacking = (self._for(problem) for problem in self.problems())
+        # Targets that are too many are not asked for anew: an answer would stand in the place of them all.
+        open_ = [one for one in self.problems() if one[0] != _TARGETS or not targets_of(self.draft)]
+        lacking = (self._for(problem) for problem in open_)
         return next((step for step in lacking if step is not None and step.name not in self.skipped), None)
 
     def answer(self, step: WizardStep, text: str) -> Wizard:
@@ -152,24 +156,23 @@ class Wizard:
     def answer_for(self, target: str, step: WizardStep, text: str) -> Wizard:
         """The wizard with this answer for one target alone; an empty one takes it out. Raises as :meth:`answer`."""
         name = step.name.removeprefix(EACH)
-        targets = targets_of(self.draft)
-        place = next((place for place, one in enumerate(targets) if one.get("target") == target), None)
+        targets = list(self.draft.get(_TARGETS) or ())
+        called = (at for at, one in enumerate(targets) if isinstance(one, dict) and one.get("target") == target)
+        place = next(called, None)
         if place is None:
             raise AnswerProblem(phrase("the draft has no such target any more"))
+        # The draft with this target alone: with thousands of others, what is said of one costs no more.
         bare = {key: value for key, value in targets[place].items() if key != name}
-        changed = dict(bare)
+        alone: dict[str, Any] = {**self.draft, _TARGETS: [bare]}
         if text.strip():
-            read_one = step.read(text.strip(), {**self.draft, "targets": [bare]}, self.situation)
-            changed = dict(read_one["targets"][0])
-        draft = with_codes(with_fields(self.draft, {f"targets.{place}": changed}))
-        if text.strip():
-            self._require_right(draft, place, name)
-        return replace(self, draft=draft)
+            alone = with_codes(with_fields(alone, step.read(text.strip(), alone, self.situation)))
+            self._require_right(alone, name)
+        (targets[place],) = alone[_TARGETS]
+        return replace(self, draft={**self.draft, _TARGETS: targets})
 
-    def _require_right(self, draft: Draft, place: int, name: str) -> None:
-        """Raise :class:`AnswerProblem` for what is wrong with a field of one target: the others are not looked at."""
-        alone = {key: value for key, value in draft.items() if key not in PRIVATE}
-        alone["targets"] = [targets_of(draft)[place]]
+    def _require_right(self, alone: Draft, name: str) -> None:
+        """Raise :class:`AnswerProblem` for what is wrong with a field of the one target of a draft."""
+        alone = {key: value for key, value in alone.items() if key not in PRIVATE}
         inside = f"targets.0.{name}"
         for where, rule, told in check_outgoing(_as_given(alone)):
             if where == inside or where.startswith(f"{inside}."):
@@ -186,9 +189,21 @@ class Wizard:
             if step.optional:
                 return replace(self, skipped=self.skipped | {step.name})
             raise AnswerProblem(phrase("no line was understood: nothing is taken"), step.rule)
-        if step.name == REPORTED:
-            return self._checked(step, with_fields(self.draft, reported(found)))
-        return replace(self._checked(step, with_fields(self.draft, added_targets(self.draft, found))), more=False)
+        added = reported(found) if step.name == REPORTED else added_targets(self.draft, found)
+        # Before what each is read for: the draft as a whole is refused anyway.
+        changed = replace(self, draft={**self.draft, **added})
+        changed.require_room(step)
+        changed = changed._checked(step, changed.draft)
+        return changed if step.name == REPORTED else replace(changed, more=False)
+
+    def room(self) -> TargetRoom:
+        """How many of its targets one message holds."""
+        return target_room(self.message_draft())
+
+    def require_room(self, step: WizardStep) -> None:
+        """Raise :class:`AnswerProblem` for more targets than one message holds, where they do not go as several."""
+        if self.message_type != SPLIT and not (room := self.room()).is_enough:
+            raise AnswerProblem(room.told, step.rule)
 
     def without(self, step: WizardStep) -> Wizard:
         """The wizard in which this question is asked again."""

@@ -6,6 +6,7 @@ the draft from being sent. The same for lines of a paste that give no target yet
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,11 +21,11 @@ from exchange.wizard._targets import EACH, targets_of
 from exchange.wizard.answers import chosen_code
 from exchange.wizard.flow import Wizard
 from exchange.wizard.paste import Ask, NotUnderstood, Paste, Pasted, Said, read_paste_by_line
-from exchange.wizard.question import AS_TYPED, AnswerKind, AnswerProblem, WizardStep, value_at, with_fields
+from exchange.wizard.question import AS_TYPED, AnswerKind, AnswerProblem, WizardStep, value_at
 from exchange.wizard.sections import text_of, text_of_target
 from protocol.encoding.instants import parse_instant
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, UsageError
+from protocol.errors import ComityError, TooLargeError, UsageError
 from protocol.messages.schema.problems import Problem
 
 _PASTES = ("targets", "identifiers")
@@ -46,6 +47,8 @@ class TypedForm:
     paste: str = ""
     lines: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     altered: tuple[tuple[str, str], ...] = ()
+    # A form is a value: its lines are read once, however often they are asked for.
+    _found: dict[str, Paste] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, wizard: Wizard) -> TypedForm:
@@ -103,11 +106,12 @@ class TypedForm:
         of_target: dict[str, list[tuple[str, str]]] = {}
         for name, text in given.items():
             of_target.setdefault(name.partition(".")[0], []).append((name, text))
-        for target in [str(one.get("target")) for one in targets_of(self.wizard.draft)]:
+        for own in targets_of(self.wizard.draft):
+            target = str(own.get("target"))
             for name, text in of_target.get(target, ()):
                 step = form._each(name, target)
                 if step is not None:
-                    form = form._filled_of(target, step, name, text)
+                    form = form._filled_of(own, step, name, text)
         for name, text in given.items():
             step = form.wizard.step_named(name)
             if step is not None and step.answered is not AnswerKind.PASTE:
@@ -138,19 +142,31 @@ class TypedForm:
     # --- Lines ---
 
     def read(self) -> Paste:
-        """The lines that are left, read with what was said for each."""
-        return read_paste_by_line(self.paste, {number: _said(one) for number, one in self.lines.items()})
+        """The lines that are left, read with what was said for each; of too many nothing is read, and that is said."""
+        if "read" not in self._found:
+            # Thousands of lines are said the same of, by one button.
+            of_text: dict[tuple[tuple[str, str], ...], Said] = {}
+            for one in self.lines.values():
+                if (key := tuple(one.items())) not in of_text:
+                    of_text[key] = _said(one)
+            said = {number: of_text[tuple(one.items())] for number, one in self.lines.items()}
+            try:
+                self._found["read"] = read_paste_by_line(self.paste, said)
+            except TooLargeError as problem:
+                self._found["read"] = Paste((), (NotUnderstood(0, "", problem.detail),), ())
+        return self._found["read"]
 
     def pasted(self, text: str) -> TypedForm:
         """With this text in the place of the lines that were left; those that are understood become targets.
 
         An answer for a line stays where the line is still there. A table with the columns of ``comity
-        targets`` says of its targets all that they have. Raises :class:`AnswerProblem`, :class:`TooLargeError`, and
-        :class:`InvalidMessageError` for such a table with mistakes.
+        targets`` says of its targets all that they have. Raises :class:`AnswerProblem`, also for more targets than one
+        message holds where they do not go as several, and :class:`InvalidMessageError` for such a table with mistakes.
         """
         text = text.replace("\r\n", "\n")
         if self.wizard.message_type == PRESERVATION and is_target_table(text):
-            (draft,) = with_targets(self.wizard.message_draft(), text.encode())
+            parts = with_targets(self.wizard.message_draft(), text.encode(), split=True)
+            draft = {**parts[0], "targets": [target for part in parts for target in part["targets"]]}
             return replace(self, wizard=replace(self.wizard, draft=draft), paste="", lines={})
         before = dict(enumerate(self.paste.splitlines(), 1))
         said = {before[number].strip(): one for number, one in self.lines.items() if number in before}
@@ -170,16 +186,27 @@ class TypedForm:
 
     def said(self, line: int, what: Ask, text: str) -> TypedForm:
         """With something said for one line; raises :class:`AnswerProblem` for what is no answer."""
-        _said({**self.lines.get(line, {}), what.value: text})
-        return replace(self, lines={**self.lines, line: {**self.lines.get(line, {}), what.value: text}})._taken()
+        return self.answered(line, what, text)._taken()
 
     def said_for_all(self, what: Ask, text: str) -> TypedForm:
         """As :meth:`said`, for all lines that lack it."""
+        return self.all_said({(what, None): text})
+
+    def all_said(self, answers: Mapping[tuple[Ask, int | None], str]) -> TypedForm:
+        """With each answer for its line, by the question and the number of the line, and then those for all lines that
+        lack them, which have no number. What is understood is taken once, after all of them; raises as :meth:`said`.
+        """
         form = self
-        asked = [one.line for one in form.read().not_understood if one.asks is what]
-        _said({what.value: text})
-        lines = {**form.lines, **{line: {**form.lines.get(line, {}), what.value: text} for line in asked}}
-        return replace(form, lines=lines)._taken()
+        for (what, line), text in answers.items():
+            if line is not None:
+                form = form.answered(line, what, text)
+        for (what, line), text in answers.items():
+            if line is None:
+                _said({what.value: text})
+                asked = [one.line for one in form.read().not_understood if one.asks is what]
+                said = {number: {**form.lines.get(number, {}), what.value: text} for number in asked}
+                form = replace(form, lines={**form.lines, **said})
+        return form._taken()
 
     def without_line(self, line: int) -> TypedForm:
         """Without one of the lines that were left."""
@@ -236,10 +263,10 @@ class TypedForm:
             cleared = wizard if step.name.startswith(EACH) else wizard.without(step)
             return replace(self, wizard=cleared, texts={**texts, name: text})
 
-    def _filled_of(self, target: str, step: WizardStep, name: str, text: str) -> TypedForm:
-        wizard = self.wizard
+    def _filled_of(self, own: Mapping[str, Any], step: WizardStep, name: str, text: str) -> TypedForm:
+        """``own`` is the target as the draft had it: no other text of a form says the same field of it."""
+        wizard, target = self.wizard, str(own.get("target"))
         texts = {key: one for key, one in self.texts.items() if key != name}
-        own = next(one for one in targets_of(wizard.draft) if one.get("target") == target)
         if _same(text, text_of_target(step, own, wizard.situation)):
             return replace(self, texts=texts)
         try:
@@ -250,14 +277,18 @@ class TypedForm:
     def _taken(self) -> TypedForm:
         """With the lines that are understood as targets, and only the others left."""
         paste = self.read()
-        new = [one for one in paste.found if not self._is_there(one)]
+        there = _There(self.wizard.draft)
+        new = [one for one in paste.found if one not in there]
         wizard = self.wizard
         if new:
-            step = next(one for one in wizard.all_steps() if one.answered is AnswerKind.PASTE)
+            step = next((one for one in wizard.all_steps() if one.answered is AnswerKind.PASTE), None)
+            if step is None:
+                raise AnswerProblem(phrase("as it stands this message is about no targets: no line is taken"))
             before = value_at(wizard.draft, step.fields[0]) or []
             wizard = wizard.pasted(step, tuple(new))
             if step.name == _PASTES[1]:
-                wizard = replace(wizard, draft=with_fields(wizard.draft, {_PASTES[1]: [*before, *_of(wizard)]}))
+                wizard = replace(wizard, draft={**wizard.draft, _PASTES[1]: [*before, *_of(wizard)]})
+                wizard.require_room(step)
         taken = replace(self, wizard=wizard)
         if not paste.not_understood:
             return taken.without_lines()
@@ -265,21 +296,32 @@ class TypedForm:
             return taken  # a table or report is read as a whole
         return taken._keeping([one.line for one in paste.not_understood])
 
-    def _is_there(self, found: Pasted) -> bool:
-        names = {"identifier": dict(found.identifier)}
-        if any(one.get("identifier") == names["identifier"] for one in self.wizard.draft.get("identifiers") or ()):
-            return True
-        return any(
-            one.get("identifier") == names["identifier"]
-            and (found.at is None or value_at(one, "identifier.instant") is not None or _covers(one, found))
-            for one in targets_of(self.wizard.draft)
-        )
-
     def _keeping(self, numbers: list[int]) -> TypedForm:
         lines = self.paste.splitlines()
         kept = [number for number in dict.fromkeys(numbers) if 0 < number <= len(lines)]
         said = {place: self.lines[number] for place, number in enumerate(kept, 1) if number in self.lines}
         return replace(self, paste="\n".join(lines[number - 1] for number in kept), lines=said)
+
+
+class _There:
+    """What a draft names already, by its identifiers: ``found in there`` looks at no other target."""
+
+    def __init__(self, draft: Mapping[str, Any]) -> None:
+        self._reported = {_key(one.get("identifier")) for one in draft.get("identifiers") or ()}
+        self._targets: dict[str, list[Mapping[str, Any]]] = {}
+        for one in targets_of(draft):
+            self._targets.setdefault(_key(one.get("identifier")), []).append(one)
+
+    def __contains__(self, found: Pasted) -> bool:
+        key = _key(found.identifier)
+        return key in self._reported or any(
+            found.at is None or value_at(one, "identifier.instant") is not None or _covers(one, found)
+            for one in self._targets.get(key, ())
+        )
+
+
+def _key(identifier: Any) -> str:
+    return json.dumps(identifier, sort_keys=True, default=str)
 
 
 def _of(wizard: Wizard) -> list[Any]:

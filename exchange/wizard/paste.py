@@ -132,19 +132,7 @@ _WEB_SERVER = re.compile(r"\"(?:GET|POST|HEAD|PUT|DELETE|OPTIONS|PATCH|CONNECT) 
 
 def read_paste(text: str, said: Said | None = None) -> Paste:
     """The targets in ``text``; raises :class:`TooLargeError` for more than anybody pastes."""
-    if len(text) > MAX_PASTE:
-        raise TooLargeError(phrase("a paste has no more characters here than {most}", most=MAX_PASTE))
-    reader = _Reader(said or Said())
-    if (export := _as_export(text, reader.times)) is not None:
-        reader.of_export(export, text)
-        return reader.result()
-    lines = text.splitlines()
-    if len(lines) > MAX_LINES:
-        raise TooLargeError(phrase("a paste has no more lines here than {most}", most=MAX_LINES))
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            reader.of_line(number, line)
-    return reader.result()
+    return _read(text, said or Said(), {})
 
 
 def read_paste_by_line(text: str, by_line: Mapping[int, Said]) -> Paste:
@@ -152,17 +140,47 @@ def read_paste_by_line(text: str, by_line: Mapping[int, Said]) -> Paste:
 
     It stands for no other line.
     """
-    whole = read_paste(text)
+    return _read(text, Said(), by_line)
+
+
+def _read(text: str, said: Said, by_line: Mapping[int, Said]) -> Paste:
+    """Each line is read once, with what was said for it. An export is a whole: it is read once for each that was said,
+    and gives the lines for which that was.
+    """
+    if len(text) > MAX_PASTE:
+        raise TooLargeError(
+            phrase("a paste has no more characters here than {most}: split the list over several", most=MAX_PASTE)
+        )
+    reader = _Reader(said)
+    if (export := _as_export(text, reader.times)) is not None:
+        reader.of_export(export, text)
+        return _with_said(reader.result(), text, by_line)
+    lines = text.splitlines()
+    if len(lines) > MAX_LINES:
+        raise TooLargeError(
+            phrase("a paste has no more lines here than {most}: split the list over several", most=MAX_LINES)
+        )
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            reader.said = by_line.get(number, said)
+            reader.of_line(number, line)
+    return reader.result()
+
+
+def _with_said(whole: Paste, text: str, by_line: Mapping[int, Said]) -> Paste:
     found, left = list(whole.found), list(whole.not_understood)
-    for said in dict.fromkeys(by_line.values()):
-        lines = {number for number, one in by_line.items() if one == said}
+    lines_of: dict[Said, set[int]] = {}
+    for number, said in by_line.items():
+        lines_of.setdefault(said, set()).add(number)
+    for said, lines in lines_of.items():
         of_these = read_paste(text, said)
         found = [one for one in found if one.line not in lines] + [one for one in of_these.found if one.line in lines]
         left = [one for one in left if one.line not in lines]
         left += [one for one in of_these.not_understood if one.line in lines]
     found.sort(key=lambda one: one.line)
     left.sort(key=lambda one: one.line)
-    return Paste(tuple(found), tuple(left), tuple(ask for ask in Ask if any(one.asks == ask for one in left)))
+    asked = {one.asks for one in left}
+    return Paste(tuple(found), tuple(left), tuple(ask for ask in Ask if ask in asked))
 
 
 def identifiers_named(text: str) -> list[Fields]:
@@ -207,11 +225,15 @@ def _as_export(text: str, times: Times) -> Export | None:
 
 @dataclass(slots=True)
 class _Reader:
+    """``lines_of``: the line of each target that was found here; ``before``: of those found in the lines before."""
+
     said: Said
     found: list[Pasted] = field(default_factory=list)
-    left: list[NotUnderstood] = field(default_factory=list)
+    # Each once, in the order in which it was told.
+    left: dict[NotUnderstood, None] = field(default_factory=dict)
     asks: set[Ask] = field(default_factory=set)
     lines_of: dict[str, int] = field(default_factory=dict)
+    before: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def times(self) -> Times:
@@ -234,7 +256,7 @@ class _Reader:
             else:
                 self.keep(one.row, shown(one.row), checked(one.identifier), at=one.at)
         for what, count in export.left_out.items():
-            self.left.append(NotUnderstood(0, "", phrase("not taken: {count} {what}", count=count, what=what)))
+            self.left[NotUnderstood(0, "", phrase("not taken: {count} {what}", count=count, what=what))] = None
 
     def of_line(self, number: int, line: str) -> None:
         """One line: as it stands; else with signs of other scripts in ASCII and months as numbers; else with the signs
@@ -245,14 +267,14 @@ class _Reader:
             return
         plain = in_ascii(line)
         for way in dict.fromkeys((line, plain, with_named_day(plain), with_named_day(refanged(plain)))):
-            tried = _Reader(self.said, lines_of=dict(self.lines_of))
+            tried = _Reader(self.said, before=self.lines_of)
             tried.as_written(number, way, line.strip())
             if tried.found or tried.asks:
                 break
         else:
             tried = self.by_cells(number, plain, line.strip()) or tried
         self.found += tried.found
-        self.left += [one for one in tried.left if one not in self.left]
+        self.left |= tried.left
         self.asks |= tried.asks
         self.lines_of |= tried.lines_of
 
@@ -261,7 +283,7 @@ class _Reader:
         cells = [cell.strip() for cell in line.split("\t") if cell.strip()]
         found: list[tuple[_Reader, str]] = []
         for cell in cells if len(cells) > 1 else ():
-            tried = _Reader(self.said, lines_of=dict(self.lines_of))
+            tried = _Reader(self.said, before=self.lines_of)
             tried.as_written(number, cell, shown)
             if tried.found:
                 found.append((tried, cell))
@@ -343,16 +365,14 @@ class _Reader:
             self.refuse(number, text, read.why, Ask(read.asks) if read.asks else None)
             return
         key = json.dumps({**read.identifier, "at": at, "until": until}, sort_keys=True)
-        if key in self.lines_of:
-            self.refuse(number, text, phrase("this is the same as line {line}", line=self.lines_of[key]))
+        if (same := self.lines_of.get(key, self.before.get(key))) is not None:
+            self.refuse(number, text, phrase("this is the same as line {line}", line=same))
             return
         self.lines_of[key] = number
         self.found.append(Pasted(number, dict(read.identifier), at, until, " ".join(rest.split())))
 
     def refuse(self, number: int, text: str, why: str, ask: Ask | None = None) -> None:
-        told = NotUnderstood(number, text, _ASKED_TEXTS.get(why, why), ask)
-        if told not in self.left:
-            self.left.append(told)
+        self.left[NotUnderstood(number, text, _ASKED_TEXTS.get(why, why), ask)] = None
         if ask is not None:
             self.asks.add(ask)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from exchange.acts.drafting import card_zone, partners_of, situation_of
-from exchange.acts.sending import send_written
+from exchange.acts.sending import parts_written, send_in_parts
 from exchange.cli._asking import BACK, HELP, WHOLE, Asking
-from exchange.cli.messages.printing import report_sent
+from exchange.cli.messages.printing import report_sent, report_sent_many
 from exchange.cli.output import line, safe
 from exchange.i18n import _, labelled, ngettext
 from exchange.text.labels import code_label, under_rule
@@ -22,12 +22,13 @@ from exchange.wizard.flow import WIZARD_TYPES, Wizard
 from exchange.wizard.forms import TypedForm
 from exchange.wizard.legal_replies import legal_replies, target_choice
 from exchange.wizard.paste import Ask, Paste, Said, in_both_times, read_paste
-from exchange.wizard.question import AnswerKind, AnswerProblem, NoContactKnown, WizardStep, value_at
+from exchange.wizard.question import AS_TYPED, AnswerKind, AnswerProblem, NoContactKnown, WizardStep, value_at
 from keys.local.terminal import INTERRUPTED
 from keys.local.translation import speaking
 from protocol.codes import load_codes
 from protocol.codes.likely import MOST_LISTED
 from protocol.errors import ComityError, InvalidMessageError, UnavailableError
+from protocol.messages.schema.problems import Problem
 
 if TYPE_CHECKING:
     from exchange.desk.desk import Desk
@@ -71,6 +72,8 @@ class _Conversation:
         self._draft_id: UUID | None = None
         self._attachments: list[Any] = []
         self._all_known = False
+        # Lines that were pasted and not taken.
+        self._left = ""
 
     # --- Beginning ---
 
@@ -194,7 +197,7 @@ class _Conversation:
 
     async def _answered(self, step: WizardStep) -> Wizard:
         if step.answered is AnswerKind.PASTE:
-            return self._now.pasted(step, self._pasted(step).found)
+            return await self._with_pasted(step)
         text = self._typed(step)
         try:
             return self._now.answer(step, text)
@@ -203,6 +206,23 @@ class _Conversation:
                 raise
         await self._know_everybody()
         return self._now.answer(step, text)
+
+    async def _with_pasted(self, step: WizardStep) -> Wizard:
+        """The wizard with what was pasted. Where it is too much for one message, its lines stay in the draft until
+        others are pasted; a request goes as several.
+        """
+        text, paste = self._pasted(step)
+        try:
+            after = self._now.pasted(step, paste.found)
+        except AnswerProblem:
+            if paste.found:
+                self._left = text
+                await self._keep()
+            raise
+        self._left = ""
+        if not (room := after.room()).is_enough:
+            self._asking.say("  - " + _(room.told), 4)
+        return after
 
     def _typed(self, step: WizardStep) -> str:
         several = step.answered is AnswerKind.TEXT
@@ -269,8 +289,8 @@ class _Conversation:
 
     # --- Pasting ---
 
-    def _pasted(self, step: WizardStep) -> Paste:
-        """The targets that were pasted, after what they do not say was asked; each shown in both times."""
+    def _pasted(self, step: WizardStep) -> tuple[str, Paste]:
+        """What was pasted, and the targets in it, after what they do not say was asked; each shown in both times."""
         text = self._asking.lines()
         word = in_ascii(text).strip()
         if word in BACK:
@@ -293,7 +313,7 @@ class _Conversation:
         self._show(paste)
         if paste.not_understood and paste.found and not self._yes(_("Go on without these lines?")):
             raise AnswerProblem(_("Paste them again."))
-        return paste
+        return text, paste
 
     def _said(self, ask: Ask, said: Said) -> Said:
         """What the officer says for the whole paste; nothing where the answer is empty: then those lines stay out."""
@@ -366,18 +386,13 @@ class _Conversation:
     async def _look_at_it(self) -> int | None:
         """Show the whole, and do what the officer chooses: None to go on asking, else the exit code."""
         wizard, say = self._now, self._asking.say
-        problems = wizard.problems()
-        if not problems:
-            try:
-                self._print_as_read(wizard)
-            except InvalidMessageError as error:
-                problems = list(error.problems)
+        parts, problems = self._whole(wizard)
         for field, rule, text in problems:
             say(f"  ! {under_rule(text, rule)} [{safe(field)}]", 4)
         for caution in wizard.cautions():
             say(f"  - {_(caution)}", 4)
-        if not problems:
-            await self._print_hints(wizard)
+        for part in parts:
+            await self._print_hints(part)
         say("")
         for attachment in self._attachments:
             say(labelled(_("File"), safe(attachment["name"])), 2)
@@ -396,6 +411,22 @@ class _Conversation:
                 await self._attach()
                 return None
             say(_("Answer 2, 3 or 4.") if problems else _("Answer 1, 2, 3 or 4."))
+
+    def _whole(self, wizard: Wizard) -> tuple[list[dict[str, Any]], list[Problem]]:
+        """Show the messages that the draft goes as; they, or what keeps it from being sent."""
+        parts, problems = [wizard.message_draft()], wizard.problems()
+        if problems and not wizard.room().is_enough and len(several := parts_written(parts[0])) > 1:
+            parts, problems = several, []
+            told = _("Its targets are too many for one message: it goes as several, {n}.").format(n=len(parts))
+            self._asking.say(f"  {told}", 2)
+        if problems:
+            return [], problems
+        try:
+            for part in parts:
+                self._print_as_read(wizard, part)
+        except InvalidMessageError as error:
+            return [], list(error.problems)
+        return parts, []
 
     async def _attach(self) -> None:
         """Seal a file for the draft, which is kept with it."""
@@ -426,13 +457,13 @@ class _Conversation:
         draft = self._now.message_draft()
         return {**draft, **({"attachments": self._attachments} if self._attachments else {})}
 
-    def _print_as_read(self, wizard: Wizard) -> None:
+    def _print_as_read(self, wizard: Wizard, part: Mapping[str, Any]) -> None:
         """The message as the other side will read it: in their language, where there are texts in one of theirs."""
         from exchange.cli.messages.reading import print_reading
         from exchange.text.rendering import read_message
         from protocol.messages.parse import complete_message
 
-        message = complete_message(wizard.message_draft(), sender=str(self._desk.address))
+        message = complete_message(part, sender=str(self._desk.address))
         theirs = wizard.read_in()
         self._asking.say("")
         self._asking.say(
@@ -441,11 +472,10 @@ class _Conversation:
         with speaking(theirs):
             print_reading(one for one in read_message(message) if one.path[0] not in ("id", "thread", "sent_at"))
 
-    async def _print_hints(self, wizard: Wizard) -> None:
+    async def _print_hints(self, draft: Mapping[str, Any]) -> None:
         from exchange.cli.cases.laws import print_hints
         from exchange.cli.messages.printing import print_duplicates
 
-        draft = wizard.message_draft()
         try:
             duplicates = await self._desk.cases.duplicates_of_draft(draft)
             hints = [hint for hint in await self._desk.cases.compare_laws(draft) if hint.warns]
@@ -462,14 +492,16 @@ class _Conversation:
 
         draft = {**self._draft(), **({"draft_id": str(self._draft_id)} if self._draft_id else {})}
         try:
-            sent = await send_written(self._desk, draft)
+            sent = await send_in_parts(self._desk, draft)
         except ComityError as error:
             from keys.local.terminal import refusal_lines
 
             for told in refusal_lines(error):
                 self._asking.say(told, 2)
             return None
-        return report_sent(sent, as_json=False) or 0
+        if len(sent) > 1:
+            return report_sent_many(sent, as_json=False) or 0
+        return report_sent(sent[0], as_json=False) or 0
 
     def _change(self) -> None:
         """Ask again what the officer names by its number."""
@@ -490,7 +522,8 @@ class _Conversation:
     # --- Keeping ---
 
     async def _keep(self) -> None:
-        kept = await self._desk.messages.save_draft(self._draft(), draft_id=self._draft_id)
+        left = {AS_TYPED: {"paste": self._left}} if self._left else {}
+        kept = await self._desk.messages.save_draft({**self._draft(), **left}, draft_id=self._draft_id)
         self._draft_id = kept.id
 
     def say_how_to_go_on(self) -> None:

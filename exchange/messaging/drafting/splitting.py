@@ -1,22 +1,69 @@
-"""One request with more targets than a message holds, as several: each within the number of targets and the bytes."""
+"""How many targets one message holds, by their number and its bytes, and a request with more of them as several."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from protocol.encoding.phrase import phrase
 from protocol.envelope import MAX_CONTENT_BYTES
 from protocol.errors import UsageError
+from protocol.messages.registry import MESSAGE_TYPES
 from protocol.messages.schema.parts import MAX_TARGETS
-from protocol.messages.types.preservation import Target
 
 REQUEST = "preservation.request"
 # For what the desk fills in: ids, addresses, time, the officer and the signature, and what is still to be written.
 _ROOM_BYTES = 16 * 1024
+# A target that was read has the identifier as it was typed beside it, with the names of a few fields.
+_BESIDE_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRoom:
+    """How many targets a draft has, and how many of them, from the first on, one message holds."""
+
+    count: int
+    fit: int
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether one message holds them all."""
+        return self.fit == self.count
+
+    @property
+    def told(self) -> str:
+        """That they are too many, and what to do, in words for the officer."""
+        return phrase(
+            "one message holds the first {fit} of these targets, and they are {count}: split the list over several"
+            " requests",
+            fit=self.fit,
+            count=self.count,
+        )
+
+
+def target_room(draft: Mapping[str, Any]) -> TargetRoom:
+    """How many of its targets, or of the identifiers that it reports, one message of a draft holds.
+
+    What lacks in a draft takes room too, once it is written: then it is asked again.
+    """
+    found = _named_in(draft)
+    if found is None:
+        return TargetRoom(0, 0)
+    named, parts, model = found
+    room = _room_bytes(draft, named)
+    if _surely_fit(parts, room):
+        return TargetRoom(len(parts), len(parts))
+    size = 0
+    for fit, part in enumerate(parts[:MAX_TARGETS]):
+        size += _part_bytes(part, model) + 1
+        if fit and size > room:
+            return TargetRoom(len(parts), fit)
+    return TargetRoom(len(parts), min(len(parts), MAX_TARGETS))
 
 
 def split_request(draft: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -29,14 +76,17 @@ def split_request(draft: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise UsageError(
             phrase("only a draft of type {type} can be split: it has targets that stand for themselves", type=REQUEST)
         )
-    targets = draft.get("targets")
-    if not isinstance(targets, list) or not targets:
+    found = _named_in(draft)
+    if found is None:
         return [dict(draft)]
-    room = MAX_CONTENT_BYTES - _ROOM_BYTES - _json_bytes({**draft, "targets": []})
+    named, targets, model = found
+    room = _room_bytes(draft, named)
+    if _surely_fit(targets, room):
+        return [dict(draft)]
     parts: list[list[Any]] = [[]]
     size = 0
     for target in targets:
-        length = _target_bytes(target) + 1
+        length = _part_bytes(target, model) + 1
         if parts[-1] and (len(parts[-1]) == MAX_TARGETS or size + length > room):
             parts.append([])
             size = 0
@@ -45,11 +95,40 @@ def split_request(draft: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**draft, "targets": part} for part in parts]
 
 
-def _target_bytes(target: Any) -> int:
+def _named_in(draft: Mapping[str, Any]) -> tuple[str, list[Any], type[BaseModel]] | None:
+    """The list in which a message names what it is about, with the model of its parts; None where it has none."""
+    found = _list_of(str(draft.get("type")))
+    parts = draft.get(found[0]) if found is not None else None
+    return (found[0], parts, found[1]) if found is not None and isinstance(parts, list) and parts else None
+
+
+@cache
+def _list_of(message_type: str) -> tuple[str, type[BaseModel]] | None:
+    model = MESSAGE_TYPES.get(message_type)
+    fields = model.model_fields if model is not None else {}
+    for name in ("targets", "identifiers"):
+        field = fields.get(name)
+        part = next(iter(get_args(field.annotation)), None) if field is not None else None
+        if isinstance(part, type) and issubclass(part, BaseModel) and "identifier" in part.model_fields:
+            return name, part
+    return None
+
+
+def _room_bytes(draft: Mapping[str, Any], named: str) -> int:
+    """How many bytes the parts of a list may take beside all else."""
+    return MAX_CONTENT_BYTES - _ROOM_BYTES - _json_bytes({**draft, named: []})
+
+
+def _surely_fit(parts: Sequence[Any], room: int) -> bool:
+    """Whether they fit however each is read, so that none need be read to know it."""
+    return len(parts) <= MAX_TARGETS and 2 * _json_bytes(parts) + _BESIDE_BYTES * len(parts) <= room
+
+
+def _part_bytes(target: Any, model: type[BaseModel]) -> int:
     """As it will stand in the message, with what was typed beside it. One that is not valid is refused later."""
     written = _json_bytes(target)
     try:
-        read = Target.model_validate_json(json.dumps(target, ensure_ascii=False))
+        read = model.model_validate_json(json.dumps(target, ensure_ascii=False))
     except (ValidationError, TypeError, ValueError):
         return written
     return max(written, len(read.model_dump_json(by_alias=True, exclude_none=True).encode()))

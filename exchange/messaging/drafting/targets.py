@@ -199,8 +199,9 @@ def _parts(draft: dict[str, Any], every: list[Any], *, split: bool) -> list[dict
         raise TooLargeError(
             phrase(
                 "one request holds no more targets than {most}, and no more bytes than {size}; these are "
-                "{count}: --split writes several drafts ({number})",
+                "{count}, and the first {fit} fit: --split writes several drafts ({number})",
                 count=len(every),
+                fit=len(drafts[0]["targets"]),
                 most=MAX_TARGETS,
                 size=MAX_CONTENT_BYTES,
                 number=len(drafts),

@@ -50,6 +50,8 @@ from protocol.errors import (
 )
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+# A body from this length on is read in a thread: lists of hundreds of targets.
+LONG_BODY_BYTES = 64 * 1024
 MAX_ITEMS = 200_000
 MAX_CONNECTIONS = 256
 MAX_AT_ONCE = 32
@@ -163,12 +165,14 @@ def _handler(endpoint: Declared) -> Callable[[web.Request], Awaitable[web.Stream
         if endpoint.media_type == "text/event-stream":
             return await _as_response(await endpoint.handle(call))
         with under_key(key), attaching(files):
-            return await _within(running.places, lambda: endpoint.handle(call))
+            return await _within(running.places, lambda: endpoint.handle(call), is_long=_is_long(request))
 
     return handle
 
 
-async def _within(places: asyncio.Semaphore, work: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
+async def _within(
+    places: asyncio.Semaphore, work: Callable[[], Awaitable[Any]], *, is_long: bool
+) -> web.StreamResponse:
     try:
         async with asyncio.timeout(PLACE_WITHIN_S):
             await places.acquire()
@@ -176,18 +180,29 @@ async def _within(places: asyncio.Semaphore, work: Callable[[], Awaitable[Any]])
         raise ServiceBusyError(f"{MAX_AT_ONCE} requests are being answered") from None
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            return await _as_response(await work())
+            return await _as_response(await work(), is_long=is_long)
     except TimeoutError:
         raise UnavailableError("the answer took too long; ask again, with the same Idempotency-Key") from None
     finally:
         places.release()
 
 
-async def _as_response(given: Any) -> web.StreamResponse:
+async def _as_response(given: Any, *, is_long: bool = False) -> web.StreamResponse:
+    """What an act gave; what answers a long request is long too, and is written in a thread."""
     if isinstance(given, web.StreamResponse):
         return given
+    body = await asyncio.to_thread(_written, given) if is_long else _written(given)
+    return web.Response(body=body, content_type="application/json")
+
+
+def _written(given: Any) -> bytes:
     text = json.dumps(plain(given), ensure_ascii=False, separators=(",", ":"))
-    return web.Response(body=text.encode("utf-8", "backslashreplace"), content_type="application/json")
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _is_long(request: web.Request) -> bool:
+    """Whether to read its body would keep all others at the desk waiting."""
+    return "Transfer-Encoding" in request.headers or (request.content_length or 0) >= LONG_BODY_BYTES
 
 
 async def _body(request: web.Request, model: type[Body] | None) -> Body | None:
@@ -205,6 +220,10 @@ async def _body(request: web.Request, model: type[Body] | None) -> Body | None:
         return None
     if request.content_type != "application/json" and content:
         raise MalformedError("the body is application/json")
+    return await asyncio.to_thread(_read, content, model) if _is_long(request) else _read(content, model)
+
+
+def _read(content: bytes, model: type[Body]) -> Body:
     require_few_items(content, MAX_ITEMS)
     try:
         value = json.loads(content or b"{}", object_pairs_hook=each_name_once, parse_constant=_no_constant)

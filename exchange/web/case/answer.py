@@ -6,6 +6,7 @@ size can be attached to it; its authorisation stands first.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -138,7 +139,17 @@ def _subject(place: ActPlace) -> UUID:
 
 
 async def _grid(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, typed: Typed | None) -> dict[str, Any]:
-    about = await _identifiers(desk, place)
+    return await asyncio.to_thread(_grid_values, call, desk, place, case, typed, await _identifiers(desk, place))
+
+
+def _grid_values(
+    call: PageCall,
+    desk: Desk,
+    place: ActPlace,
+    case: AnyCase,
+    typed: Typed | None,
+    about: Mapping[str, tuple[str, str]],
+) -> dict[str, Any]:
     choice = target_choice(
         [case],
         "preservation.answer",
@@ -247,6 +258,11 @@ async def _of_lines(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase, 
     about = await _identifiers(desk, place)
     choice = target_choice([case], "preservation.answer", own=str(desk.address), now=call.now)
     known = {target.name: about.get(target.name, ("", ""))[1] for target in targets_of_case(case)}
+    # Forty lines may name a thousand targets each.
+    return await asyncio.to_thread(_said_in_lines, typed, choice, known)
+
+
+def _said_in_lines(typed: Typed, choice: TargetChoice, known: Mapping[str, str]) -> list[dict[str, Any]]:
     line_of: dict[str, str] = {}
     rest = ""
     for number in _line_numbers(typed):
@@ -463,7 +479,7 @@ async def _send_data(call: PageCall, desk: Desk, place: ActPlace, case: AnyCase)
             kept = await desk.messages.save_draft(draft)
             return call.go(f"{place.path}?draft={kept.id}{'&as=answer' if isinstance(case, PreservationCase) else ''}")
         draft = _given(draft)
-        refuse_problems(await desk.messages.filled(draft), typed)
+        await asyncio.to_thread(refuse_problems, await desk.messages.filled(draft), typed)
         # In an emergency nothing waits for an acceptance.
         conditions = any(item.get("conditions") for item in draft.get("items", ()))
         under_conditions = conditions and draft.get("urgency") != "emergency"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -113,7 +114,7 @@ async def _send(call: PageCall, desk: Desk, kind: str, place: ActPlace) -> web.S
         return call.page(TEMPLATE, **_values(call, kind, place, form.shown({}, typed)))
     try:
         draft = await desk.replies.draft(place.subject.id, kind, **fields)
-        refuse_problems(await desk.messages.filled(draft), typed)
+        await asyncio.to_thread(refuse_problems, await desk.messages.filled(draft), typed)
         with under_key(call.text("once") or None):
             sent = await desk.messages.send(draft)
     except ComityError as problem:

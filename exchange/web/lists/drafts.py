@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -95,18 +96,25 @@ async def _read(call: PageCall, desk: Desk, draft: KeptDraft) -> dict[str, Any]:
     def complete(content: Mapping[str, Any]) -> Message:
         return complete_message(content, sender=str(desk.address), sent_at=truncate(call.now))
 
-    message = complete(await desk.messages.signed_by(await desk.messages.filled(draft.draft)))
+    # A draft may have thousands of targets: what is made of it keeps no other officer waiting.
+    whole = await desk.messages.signed_by(await desk.messages.filled(draft.draft))
+    message = await asyncio.to_thread(complete, whole)
     cards = [card for card in map(_card_of(desk), message.to) if card is not None]
     asked = call.query("as")
     language = asked if asked in {"en", *languages()} else _language_of(cards)
     before = None
     if draft.before is not None:
         try:
-            before = complete(await desk.messages.signed_by(await desk.messages.filled(draft.before)))
+            whole = await desk.messages.signed_by(await desk.messages.filled(draft.before))
+            before = await asyncio.to_thread(complete, whole)
         except InvalidMessageError:
             before = None  # what was given back was not complete: nothing can be set beside it
-    with speaking(language):
-        read = _compared(language, _read_whole(message), _read_whole(before) if before is not None else None)
+
+    def read_out() -> ReadAs:
+        with speaking(language):
+            return _compared(language, _read_whole(message), _read_whole(before) if before is not None else None)
+
+    read = await asyncio.to_thread(read_out)
     return {
         "read": read,
         "message": message,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from aiohttp import web
 
 from exchange.acts.calls import phone_card_object
 from exchange.acts.drafting import takers_of
-from exchange.acts.sending import may_be_passed_on, parts_of, send_in_parts
+from exchange.acts.sending import may_be_passed_on, parts_written, send_in_parts
 from exchange.cases.calls import PhoneCard
 from exchange.text.labels import code_label, how_far_label, status_label
 from exchange.views import SendStatus
@@ -22,7 +23,6 @@ from exchange.wizard.sections import page_with
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.errors import ComityError, DraftChangedError, InvalidMessageError
-from protocol.messages.schema.parts import MAX_TARGETS
 from protocol.messages.schema.problems import Problem
 from protocol.messages.types.consent import waits_for_acceptance
 
@@ -57,7 +57,7 @@ async def send(call: PageCall) -> web.StreamResponse:
         return call.go(f"/drafts/{call.part('draft')}/sent")
     if draft.kept.revision != revision_of(call):
         return await _checked(call, draft, DraftChangedError(_("the draft was saved again since you looked at it")))
-    if _problems(draft):
+    if await asyncio.to_thread(_problems, draft):
         return await _checked(call, draft)
     try:
         await send_in_parts(draft.desk, draft.to_send())
@@ -112,15 +112,16 @@ async def drop(call: PageCall) -> web.StreamResponse:
 
 
 async def _checked(call: PageCall, draft: OpenDraft, problem: ComityError | None = None) -> web.Response:
-    refusals = _refusals(draft, problem)
+    refusals, cautions, parts_count = await asyncio.to_thread(_judged, draft, problem)
+    whole = await draft.desk.messages.signed_by(draft.form.wizard.message_draft())
     values: dict[str, Any] = {
-        **frame(draft, "check"),
+        **await frame(draft, "check"),
         "refusals": refusals,
-        "cautions": [_(one) for one in draft.form.wizard.cautions()],
+        "cautions": cautions,
         "same": await same_cases(draft),
         "not_searched": await draft.desk.cases.not_searched(),
         "laws": await both_laws(draft),
-        "theirs": as_they_read(draft, await draft.desk.messages.signed_by(draft.form.wizard.message_draft())),
+        "theirs": await asyncio.to_thread(as_they_read, draft, whole),
         "nations": nations_of(draft),
         "waits": False,
         "hints": [],
@@ -128,24 +129,31 @@ async def _checked(call: PageCall, draft: OpenDraft, problem: ComityError | None
         "too_long": False,
         "unable": _unable(draft),
         "offers": waits_for_acceptance(draft.form.wizard.message_draft()),
-        "parts_count": parts_of(draft.form.wizard.message_draft()),
+        "parts_count": parts_count,
     }
     if not refusals:
         try:
             values |= await _looked_at(draft)
         except ComityError as refused:
             problem = problem or refused
-            values["refusals"] = _refusals(draft, problem)
+            values["refusals"] = await asyncio.to_thread(_refusals, draft, problem)
     if problem is not None:
         return call.refused(_CHECK, problem, **values)
     return call.page(_CHECK, **values)
+
+
+def _judged(draft: OpenDraft, problem: ComityError | None) -> tuple[list[Hindrance], list[str], int]:
+    """What keeps a draft from being sent, what would be useful in it, and as how many messages it goes."""
+    cautions = [_(one) for one in draft.form.wizard.cautions()]
+    return _refusals(draft, problem), cautions, len(parts_written(draft.form.wizard.message_draft()))
 
 
 async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
     """What is worth a look in a draft that lacks nothing."""
     wizard, desk = draft.form.wizard, draft.desk
     whole = wizard.draft_as_given()
-    whole = {**whole, "targets": whole["targets"][:MAX_TARGETS]} if whole.get("targets") else whole
+    fit = (await asyncio.to_thread(wizard.room)).fit
+    whole = {**whole, "targets": whole["targets"][:fit]} if whole.get("targets") else whole
     # The wizard says of the same targets which they are.
     told = {"no_custodian"} if without_custodian(wizard.message_draft()) else set()
     cautions = [one for one in await desk.cases.cautions_of_draft(whole) if one.code not in told]
@@ -153,14 +161,14 @@ async def _looked_at(draft: OpenDraft) -> dict[str, Any]:
         "hints": hints_shown(draft, await desk.cases.compare_laws(whole)),
         "again": list(dict.fromkeys(code_label(one.codes, one.code) for one in cautions)),
         "waits": await desk.messages.needs_release(wizard.message_draft()),
-        "too_long": not may_be_passed_on(whole),
+        "too_long": not await asyncio.to_thread(may_be_passed_on, whole),
     }
 
 
 def _problems(draft: OpenDraft) -> list[Problem]:
     """What keeps a draft from being sent, perhaps as several messages that hold its targets."""
     found = draft.form.problems()
-    if found and parts_of(draft.form.wizard.message_draft()) > 1:
+    if found and len(parts_written(draft.form.wizard.message_draft())) > 1:
         own = draft.form.wizard.problems()
         return [one for one in found if one not in own]
     return found

@@ -175,7 +175,7 @@ async def _shown(call: PageCall, draft: OpenDraft, problem: ComityError | None =
     attachments = draft.form.wizard.draft.get("attachments") or ()
     called = await draft.desk.files.called(draft.form.wizard.draft)
     values: dict[str, Any] = {
-        **frame(draft, "files"),
+        **await frame(draft, "files"),
         "files": [_file(one, called) for one in attachments if isinstance(one, Mapping)],
         "room": bytes_text(min(room, limit) if limit is not None else room),
         "hashes": MORE_HASHES,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from exchange.messaging.drafting.splitting import REQUEST
 from exchange.text.labels import code_label, field_label
 from exchange.text.zones import in_zone, shown_zone
 from exchange.web.request.fields import FormField, fields_of_target
@@ -96,12 +97,28 @@ def asked_for_all(form: TypedForm) -> list[LeftLine]:
     return [_line(0, "", "", ask) for ask in several]
 
 
-def reported_shown(form: TypedForm) -> list[tuple[str, str, BothTimes | None]]:
-    """The identifiers that information reports: kind, words, and when seen."""
+def reported_shown(form: TypedForm, begin: int = 0) -> list[tuple[str, str, BothTimes | None]]:
+    """The identifiers that information reports, from ``begin`` on, no more than :data:`ROWS`: kind, words, and when
+    seen.
+    """
     found = [one for one in form.wizard.draft.get("identifiers") or () if isinstance(one, Mapping)]
     return [
-        (*_identifier(one), BothTimes.of(value_at(one, "identifier.instant") or one.get("seen_at"))) for one in found
+        (*_identifier(one), BothTimes.of(value_at(one, "identifier.instant") or one.get("seen_at")))
+        for one in found[begin : begin + ROWS]
     ]
+
+
+def too_many_told(form: TypedForm) -> str:
+    """That one message does not hold all targets of a draft, and what becomes of them; empty where it does."""
+    room = form.wizard.room()
+    if room.is_enough:
+        return ""
+    if form.wizard.message_type != REQUEST:
+        return _(room.told)
+    return _(
+        "One message holds the first {fit} of these targets, and they are {count}: the request goes as several"
+        " messages, unless you split the list over several requests."
+    ).format(fit=room.fit, count=room.count)
 
 
 # --- Inside ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,6 +38,7 @@ from exchange.web.request.rows import (
     question_of,
     reported_shown,
     targets_shown,
+    too_many_told,
 )
 from exchange.web.request.windows import ShownPages
 from exchange.wizard.forms import TypedForm, left_lines
@@ -101,13 +103,13 @@ async def save(call: PageCall) -> web.StreamResponse:
 
 async def _saved(call: PageCall, draft: OpenDraft, page: WizardPage) -> web.Response:
     act, is_quiet = call.text("do") or "next", call.text("quiet") == "1"
-    given = given_texts(call, draft.form)
-    form, problem = draft.form.filled(given), None
-    if _names_nobody_known(form) and (problem := await know_everybody(draft.desk)) is None:
+    given = await asyncio.to_thread(given_texts, call, draft.form)
+    form, problem = await asyncio.to_thread(draft.form.filled, given), None
+    if await asyncio.to_thread(_names_nobody_known, form) and (problem := await know_everybody(draft.desk)) is None:
         draft = await opened(call, draft.kept)
-        form = draft.form.filled(given)
+        form = await asyncio.to_thread(draft.form.filled, given)
     if "paste" in call.form:
-        form, problem = _with_lines(call, form, "" if is_quiet else act)
+        form, problem = await asyncio.to_thread(_with_lines, call, form, "" if is_quiet else act)
     if act == "nations":
         problem = await know_everybody(draft.desk)
     changed = OpenDraft(draft.desk, draft.kept, form, call.now)
@@ -117,7 +119,9 @@ async def _saved(call: PageCall, draft: OpenDraft, page: WizardPage) -> web.Resp
     except DraftChangedError:
         raise
     except ComityError as refused:
-        return await _shown(call, changed, page, problem=refused)
+        # Nothing was saved: the page shows what it showed, with all that was typed.
+        typed = OpenDraft(draft.desk, draft.kept, _as_typed(call, draft.form, given), call.now)
+        return await _shown(call, typed, page, problem=refused)
     after = OpenDraft(draft.desk, kept, form, call.now)
     if is_quiet:
         _SHOWN.saved(session, draft.id, shown, over, kept.revision)
@@ -125,7 +129,14 @@ async def _saved(call: PageCall, draft: OpenDraft, page: WizardPage) -> web.Resp
     _SHOWN.left(session, draft.id, shown)
     if problem is not None:
         return await _shown(call, after, page, problem=problem)
-    return _on(call, after, page, act)
+    return await _on(call, after, page, act)
+
+
+def _as_typed(call: PageCall, form: TypedForm, given: Mapping[str, str]) -> TypedForm:
+    """The form as it was saved, with what was typed into it since beside its fields."""
+    texts = {**form.texts, **{name: text for name, text in given.items() if text.strip()}}
+    pasted = call.form.get("paste")
+    return replace(form if pasted is None else form.noted(pasted.replace("\r\n", "\n")), texts=texts)
 
 
 def _over(call: PageCall, draft: OpenDraft) -> int:
@@ -151,18 +162,33 @@ async def _shown(
     missing: bool = False,
     problem: ComityError | None = None,
 ) -> web.Response:
-    form = draft.form
     takers = takers_of(draft.desk, draft.kept.type, call.now)
-    about_targets = WizardSection.TARGETS in page.sections
     begin = _number(call.query("from"))
-    shown = targets_shown(form, begin)
     values = {
-        **frame(draft, page.name),
+        **await frame(draft, page.name),
+        **await asyncio.to_thread(_page_values, draft, page, takers, begin, missing=missing),
+        "same": await same_cases(draft),
+        "laws": await both_laws(draft),
+    }
+    if problem is not None:
+        return call.refused(_TEMPLATE, problem, **values)
+    return call.page(_TEMPLATE, **values)
+
+
+def _page_values(
+    draft: OpenDraft, page: WizardPage, takers: tuple[Taker, ...], begin: int, *, missing: bool
+) -> dict[str, Any]:
+    """What a page shows of its draft, of the targets from ``begin`` on."""
+    form = draft.form
+    about_targets = WizardSection.TARGETS in page.sections
+    shown, reported = targets_shown(form, begin), reported_shown(form, begin)
+    return {
         "fields": _fields_before(form, page, takers, missing=missing),
         "target_fields": fields_in(form, (WizardSection.TARGETS,), missing=missing) if about_targets else [],
         "has_targets": about_targets and _asks_for_targets(form),
         "targets": shown,
-        "all_targets": len(form.wizard.draft.get("targets") or ()),
+        "all_targets": len(form.wizard.draft.get("targets") or form.wizard.draft.get("identifiers") or ()),
+        "too_many": too_many_told(form),
         "begin": begin,
         "rows": ROWS,
         "for_all": fields_for_all(form) if shown else [],
@@ -175,21 +201,20 @@ async def _shown(
         "asked_for_all": asked_for_all(form),
         "question_of": question_of,
         "question_for_all": question_for_all,
-        "reported": reported_shown(form),
+        "reported": reported,
         "paste": form.paste,
-        "same": await same_cases(draft),
-        "laws": await both_laws(draft),
         "theirs": as_they_read(draft),
         "may_fetch_nations": WizardSection.NATION in page.sections,
         "last": page.name == draft.pages[-1].name,
     }
-    if problem is not None:
-        return call.refused(_TEMPLATE, problem, **values)
-    return call.page(_TEMPLATE, **values)
 
 
-def frame(draft: OpenDraft, at: str) -> dict[str, Any]:
+async def frame(draft: OpenDraft, at: str) -> dict[str, Any]:
     """What the frame of every page of a draft shows: its heading, its pages, where one is."""
+    return await asyncio.to_thread(_frame, draft, at)
+
+
+def _frame(draft: OpenDraft, at: str) -> dict[str, Any]:
     nations = nations_of(draft)
     kind = code_label("message_type", draft.kept.type)
     heading = _("{kind} to {nations}").format(kind=kind, nations=", ".join(nations)) if nations else kind
@@ -311,10 +336,9 @@ def _all_said(call: PageCall, form: TypedForm, act: str) -> TypedForm:
     line, _colon, answer = rest.partition(":")
     if answer:
         answers[what, line] = answer
-    # From the end, since a line that is understood leaves and those behind it move up; and then what is said of all.
-    for (name, where), said in sorted(answers.items(), key=lambda one: -_number(one[0][1])):
-        form = form.said_for_all(Ask(name), said) if where == "*" else form.said(_number(where), Ask(name), said)
-    return form
+    return form.all_said(
+        {(Ask(name), None if where == "*" else _number(where)): said for (name, where), said in answers.items()}
+    )
 
 
 def _typed_answers(call: PageCall) -> dict[tuple[str, str], str]:
@@ -335,7 +359,7 @@ def _table(call: PageCall) -> str:
     return decoded(given.file.read(), given.filename)
 
 
-def _on(call: PageCall, draft: OpenDraft, page: WizardPage, act: str) -> web.Response:
+async def _on(call: PageCall, draft: OpenDraft, page: WizardPage, act: str) -> web.Response:
     here = f"{draft.path}/{page.name}"
     if act.startswith("go:"):
         name = act.removeprefix("go:")
@@ -346,16 +370,12 @@ def _on(call: PageCall, draft: OpenDraft, page: WizardPage, act: str) -> web.Res
     if act != "next":
         anchor = "#targets" if act.partition(":")[0] in {*(one.value for one in Ask), "read", "leave", "remove"} else ""
         return call.go(f"{here}{anchor}")
-    if _is_open(draft, page):
+    # Something on this page is missing or wrong.
+    if page.name in await asyncio.to_thread(_pages_lacking, draft):
         return call.go(f"{here}?missing=1#problems")
     names = [one.name for one in draft.pages]
     following = names[names.index(page.name) + 1 :]
     return call.go(f"{draft.path}/{following[0] if following else _CHECK}")
-
-
-def _is_open(draft: OpenDraft, page: WizardPage) -> bool:
-    """Whether something on this page is missing or wrong."""
-    return page.name in _pages_lacking(draft)
 
 
 # --- Quietly, while the officer types ---
@@ -363,14 +383,18 @@ def _is_open(draft: OpenDraft, page: WizardPage) -> bool:
 
 async def _quiet(call: PageCall, after: OpenDraft, page: WizardPage) -> web.Response:
     """What changes in the page by itself: when it was saved, fields that are needed now, and what stands beside."""
+    beside = {**await asyncio.to_thread(_quiet_values, call, after, page), "laws": await both_laws(after)}
+    return call.page(_SAVED, **{**await frame(after, page.name), **beside})
+
+
+def _quiet_values(call: PageCall, after: OpenDraft, page: WizardPage) -> dict[str, Any]:
     shown = set(call.texts("_field"))
     takers: tuple[Taker, ...] = ()
     asked = [one for _title, fields in _fields_before(after.form, page, takers, missing=False) for one in fields]
     places = zip(asked, ["", *(one.id for one in asked)], strict=False)
     new = [(one, before) for one, before in places if one.name not in shown]
     gone = [FormField(name, "", "line").id for name in _asked_no_more(call, after.form)]
-    beside: dict[str, Any] = {"theirs": as_they_read(after), "laws": await both_laws(after)}
-    return call.page(_SAVED, **{**frame(after, page.name), **beside, "new": new, "gone": gone})
+    return {"theirs": as_they_read(after), "new": new, "gone": gone}
 
 
 def _asked_no_more(call: PageCall, form: TypedForm) -> list[str]:
@@ -386,19 +410,19 @@ def _asked_no_more(call: PageCall, form: TypedForm) -> list[str]:
 async def _changed(call: PageCall, draft: OpenDraft, problem: DraftChangedError) -> web.Response:
     """What was typed here beside what is saved now; nothing was saved."""
     if call.text("quiet") == "1":
-        return call.page(_SAVED, **{**frame(draft, call.part("page")), "new": [], "gone": [], "conflict": True})
-    given = given_texts(call, draft.form)
+        shown = await frame(draft, call.part("page"))
+        return call.page(_SAVED, **{**shown, "new": [], "gone": [], "conflict": True})
+    given = await asyncio.to_thread(given_texts, call, draft.form)
     rows = []
     for name, text in given.items():
         step = draft.form.wizard.step_named(name)
         now = draft.form.shown(step) if step is not None else ""
         if step is not None and text.strip() != now.strip():
             rows.append((_(step.prompt), text, now))
+    shown = await frame(draft, call.part("page"))
     own = ("_token", "revision", "quiet", "shown")
     kept = {name: call.texts(name) for name in dict.fromkeys(call.form) if name not in own}
-    return call.refused(
-        _CHANGED, problem, **frame(draft, call.part("page")), changed=rows, mine=kept, who=draft.kept.drafted_by
-    )
+    return call.refused(_CHANGED, problem, **shown, changed=rows, mine=kept, who=draft.kept.drafted_by)
 
 
 PAGES = (

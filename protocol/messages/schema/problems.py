@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from protocol.encoding.phrase import phrase
 from protocol.messages.schema.fields import Legal, text_of
 
 Problem = tuple[str, str, str]
@@ -37,7 +38,6 @@ _TEXTS = {
     "model_type": "write an object with named fields",
     "tuple_type": "write a list",
     "string_too_long": "the text is too long",
-    "too_long": "the list is too long",
     "too_short": "the list is too short",
     "greater_than_equal": "the number is too small",
     "less_than_equal": "the number is too large",
@@ -70,7 +70,16 @@ def _problems_of_one(detail: ErrorDetails, model: type[BaseModel]) -> Iterator[t
         yield rank, (path, rule, legal.missing if legal else Legal("").missing)
         yield from _implied(path, annotation, rule)
     else:
-        yield rank, (path, rule, _TEXTS.get(detail["type"], text_of(detail)))
+        yield rank, (path, rule, _text(detail))
+
+
+def _text(detail: ErrorDetails) -> str:
+    most = detail.get("ctx", {}).get("max_length")
+    if detail["type"] == "too_long" and most is not None:
+        if len(detail["loc"]) == 1:
+            return phrase("the list is too long: one message holds {most}; split it over several messages", most=most)
+        return phrase("the list is too long: it has no more here than {most}", most=most)
+    return _TEXTS.get(detail["type"], text_of(detail))
 
 
 def _is_empty(detail: ErrorDetails) -> bool:
