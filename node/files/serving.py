@@ -115,7 +115,7 @@ class FileServing:
     async def _looked_at(self, found: Answerable, party: str) -> Answerable:
         """What the party may have, without what this node's disk damaged.
 
-        Whoever asks for a segment again may have refused the one that was given. Nobody tells the node that, so it
+        A party that asks for a segment again may have refused the one that it was given. It does not say so: this node
         looks at the segment itself before it gives it once more.
         """
         digest = found.holding.digest
