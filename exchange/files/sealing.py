@@ -210,7 +210,7 @@ class FileSealing:
     def _sealed(self, pieces: Generator[Buffer], meter: Meter, size: int) -> tuple[dict[str, Any], Path, bytes]:
         key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
         self._shelf.require_room(sealed_length(size))
-        # Whatever ends it, the threads have ended then, and no memory waits for somebody to find that nobody has it.
+        # At each end of this block the threads have ended, and no memory waits to be found by the collector of cycles.
         with self._shelf.writing(self._batch) as part, closing(pieces):
             short = size <= _SHORT_BYTES
             make = bytearray if short else BUFFERS.take

@@ -2,7 +2,7 @@
 
 A file appears under its name when all of it is on the disk. One that is being written has the ending ``.part``. Files
 that are written together are a batch: their names begin with its own, and whoever writes them holds its lock until all
-of them have their places. What is left of a program that was killed is known by that, and removed.
+of them have their places. So the leavings of a program that was killed are known, and removed.
 
 The files that this desk sealed lie in ``out``, those that it fetched in ``in``, in a folder for each message.
 """
