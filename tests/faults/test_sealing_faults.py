@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import gc
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,15 +15,18 @@ from typing import Any
 
 import pytest
 
+from exchange.cli import _interrupts
 from exchange.files import _segments, sealing
 from exchange.files.given import attaching
 from exchange.files.progress import Meter
 from exchange.files.sealing import FileSealing, StoppedError, UploadedFile, WantedFile
 from exchange.files.shelf import Shelf
+from exchange.files.stoppable import stoppable
 from keys.local.long_files import past_cache
 from keys.transport.segments import BUFFERS
 from protocol.errors import FileUnreadableError, StorageFullError, UsageError
 from tests.worlds.desks import FR, JP, World, request
+from tests.worlds.patience import WITHIN_S
 
 MIB = 1 << 20
 _SIZE = 12 * MIB + 5
@@ -227,3 +232,31 @@ async def test_a_part_that_cannot_be_read_any_more_is_fetched_again(
         assert (await fr.files.resume(sent.id)).state == "done"
         monkeypatch.undo()
         await fr.files.verify(sent.id)
+
+
+def test_an_interrupt_stops_what_works_in_a_thread_although_nothing_else_wakes_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_interrupts, "quiet_end", lambda: None)  # it is for the rest of a program
+    sleeps, stopped = threading.Event(), list[bool]()
+
+    def work(stop: Any) -> None:
+        sleeps.wait(WITHIN_S)
+        os.kill(os.getpid(), signal.SIGINT)
+        stopped.append(stop.wait(WITHIN_S))
+
+    async def command() -> None:
+        selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+        real = selector.select
+
+        def select(timeout: float | None = None) -> Any:
+            if timeout is None:
+                sleeps.set()
+            return real(timeout)
+
+        monkeypatch.setattr(selector, "select", select)
+        await stoppable(work)
+
+    with pytest.raises(KeyboardInterrupt):
+        _interrupts.run_interruptible(command)
+    assert stopped == [True]
