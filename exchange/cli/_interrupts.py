@@ -52,6 +52,7 @@ def _interrupting(main: list[asyncio.Task[Any]]) -> Iterator[None]:
         if not waits or main[0].cancelling():
             raise KeyboardInterrupt
         main[0].cancel()
+        main[0].get_loop().call_soon_threadsafe(int)  # wakes it, where it sleeps until a thread is done
 
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:

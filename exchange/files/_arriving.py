@@ -146,7 +146,10 @@ class ArrivingFile:
 
     def _is_as_verified(self, index: int) -> bool:
         offset, length = self.file.extent(index)
-        data = os.pread(self._descriptor, length, offset)
+        try:
+            data = os.pread(self._descriptor, length, offset)
+        except OSError:  # what cannot be read is fetched again, to the same place or not at all
+            return False
         return len(data) == length and segment_hash(data) == self._leaf(index)
 
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 from exchange.files.sealing import LEAVES_FROM, segments_of
-from exchange.files.shelf import LEAVES, Shelf
+from exchange.files.shelf import LEAVES, Shelf, off_this_disk
 from keys.local.long_files.past_cache import read_at
 from keys.transport.client import StreamedBody
 from keys.transport.precedence import Precedence
@@ -144,7 +144,8 @@ class ShelfReader:
         offset, length = file.extent(index)
         with self._shelf.reading(self._places[number]) as descriptor:
             data = BUFFERS.take(length)
-            filled = read_at(descriptor, data, offset)
+            with off_this_disk():
+                filled = read_at(descriptor, data, offset)
         if filled != length:
             raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
         return data

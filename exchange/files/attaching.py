@@ -19,7 +19,8 @@ from protocol.errors import ForbiddenError, UsageError
 from protocol.processing_log import Operation
 
 if TYPE_CHECKING:
-    from exchange.files.sealing import FileSealing, Sealed, Stop, UploadedFile, WantedFile
+    from exchange.files.sealing import Sealed, Stop, UploadedFile, WantedFile
+    from exchange.files.shelf import Shelf
 
 Draft = Mapping[str, Any]
 
@@ -57,7 +58,6 @@ class Attaching:
         All are durable when this returns. Raises as :meth:`FileSealing.seal`, and :class:`ForbiddenError` for a file of
         the desk's own home: its keys and its database go to nobody, whoever names them.
         """
-        from exchange.files.sealing import FileSealing
         from exchange.files.stoppable import stoppable
 
         await asyncio.to_thread(self._require_foreign, wanted)
@@ -66,25 +66,25 @@ class Attaching:
         missing = [one for one, kept in zip(wanted, before, strict=True) if kept is None]
 
         def seal(stop: Stop) -> list[Sealed]:
-            sealing, sizes = FileSealing(self._book.shelf, stop), [_size(one) for one in missing]
+            sizes = [_size(one) for one in missing]
             meter = Meter("sealing", sum(sizes), told, files=len(missing))
             self._book.shelf.require_room(sum(sizes))
-            return _all_or_none(sealing, [lambda one=one: sealing.seal(one, meter) for one in missing], meter)
+            works = [lambda sealing, one=one: sealing.seal(one, meter) for one in missing]
+            return _all_or_none(self._book.shelf, stop, works, meter)
 
         made = iter(await self._kept(await stoppable(seal), owner)) if missing else iter(())
         return [next(made) if kept is None else without_key(kept.attachment) for kept in before]
 
     async def seal_arriving(self, arriving: UploadedFile, owner: UUID) -> dict[str, Any]:
         """The attachment of a file that comes piece by piece; raises as :meth:`FileSealing.seal_arriving`."""
-        from exchange.files.sealing import FileSealing
         from exchange.files.stoppable import stoppable
 
         await self._thread(self._book.sweep)
 
         def seal(stop: Stop) -> list[Sealed]:
-            sealing = FileSealing(self._book.shelf, stop)
             meter = Meter("sealing", arriving.most_bytes, files=1)
-            return _all_or_none(sealing, [lambda: sealing.seal_arriving(arriving, meter)], meter)
+            works = [lambda sealing: sealing.seal_arriving(arriving, meter)]
+            return _all_or_none(self._book.shelf, stop, works, meter)
 
         (made,) = await self._kept(await stoppable(seal), owner)
         return made
@@ -103,15 +103,14 @@ class Attaching:
         anew = await self._thread(lambda: self._book.to_seal_anew(drafts))
         if not anew:
             return drafts
-        from exchange.files.sealing import FileSealing
         from exchange.files.stoppable import stoppable
 
         def seal(stop: Stop) -> list[Sealed]:
-            sealing = FileSealing(self._book.shelf, stop)
             total = sum(int(one.kept.attachment["size_bytes"]) for one in anew)
             self._book.shelf.require_room(total)
             meter = Meter("sealing", total, given.told if (given := given_files()) is not None else nobody)
-            return _all_or_none(sealing, [lambda one=one: sealing.anew(one.kept, meter) for one in anew], meter)
+            works = [lambda sealing, one=one: sealing.anew(one.kept, meter) for one in anew]
+            return _all_or_none(self._book.shelf, stop, works, meter)
 
         made = await self._kept(await stoppable(seal), LOOSE)
         return _replaced(drafts, anew, made)
@@ -144,18 +143,25 @@ def _size(wanted: WantedFile) -> int:
         return 0  # opening it says why
 
 
-def _all_or_none(sealing: FileSealing, works: Sequence[Any], meter: Meter) -> list[Sealed]:
-    """What the works seal, all of it on the shelf; when one fails, nothing of it stays."""
+def _all_or_none(shelf: Shelf, stop: Stop, works: Sequence[Any], meter: Meter) -> list[Sealed]:
+    """What the works seal, all of it on the shelf; when one fails, nothing of it stays.
+
+    Each work is given the sealing.
+    """
+    from exchange.files.sealing import FileSealing
+
     done: list[Sealed] = []
-    try:
-        for work in works:
-            done.append(work())
-            meter.add(0, files=1)
-        sealing.settle(done)
-    except BaseException:
-        for one in done:
-            one.written.unlink(missing_ok=True)
-        raise
+    with shelf.batch() as batch:
+        sealing = FileSealing(shelf, batch, stop)
+        try:
+            for work in works:
+                done.append(work(sealing))
+                meter.add(0, files=1)
+            sealing.settle(done)
+        except BaseException:
+            for one in done:
+                one.written.unlink(missing_ok=True)
+            raise
     meter.tell()
     return done
 

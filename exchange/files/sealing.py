@@ -14,9 +14,9 @@ import os
 import threading
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -37,6 +37,7 @@ from exchange.files.shelf import (
     LEAVES,
     Shelf,
     ShelfPart,
+    off_this_disk,
     on_this_disk,
     own_place,
 )
@@ -127,10 +128,11 @@ class Sealed:
 
 
 class FileSealing:
-    """Seals files for one desk's shelf."""
+    """Seals files for one desk's shelf, within a ``batch`` of it (:meth:`Shelf.batch`)."""
 
-    def __init__(self, shelf: Shelf, stop: Stop) -> None:
+    def __init__(self, shelf: Shelf, batch: str, stop: Stop) -> None:
         self._shelf = shelf
+        self._batch = batch
         self._stop = stop
 
     def seal(self, wanted: WantedFile, meter: Meter) -> Sealed:
@@ -205,16 +207,20 @@ class FileSealing:
 
     # --- Inside ---
 
-    def _sealed(self, pieces: Iterable[Buffer], meter: Meter, size: int) -> tuple[dict[str, Any], Path, bytes]:
+    def _sealed(self, pieces: Generator[Buffer], meter: Meter, size: int) -> tuple[dict[str, Any], Path, bytes]:
         key, salt = os.urandom(KEY_BYTES), os.urandom(SALT_BYTES)
         self._shelf.require_room(sealed_length(size))
-        with self._shelf.writing(os.urandom(16).hex()) as part:
+        # At each end of this block the threads have ended, and no memory waits to be found by the collector of cycles.
+        with self._shelf.writing(self._batch) as part, closing(pieces):
             short = size <= _SHORT_BYTES
             make = bytearray if short else BUFFERS.take
             sealer = FileSealer(key, salt, segment_bytes_of(size), expected_bytes=size, make=make)
             segments = _segments(sealer, pieces, meter, self._stop)
-            with nullcontext() if short else _thread() as beside:
-                writer = _Writer(part, sealed_length(size), beside)
+            with (
+                closing(segments),
+                nullcontext() if short else _thread() as beside,
+                closing(_Writer(part, sealed_length(size), beside)) as writer,
+            ):
                 if beside is None:
                     for segment in segments:
                         writer.take(segment)
@@ -281,7 +287,7 @@ class _Pieces:
                 let_go_of_cache(self._descriptor, self.read - RUN_BYTES, RUN_BYTES)
 
 
-def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any], size: int) -> Iterator[Buffer]:
+def _hashing(pieces: Iterable[Buffer], hashes: Sequence[Any], size: int) -> Generator[Buffer]:
     """The pieces, each hashed too: those of a long file in a thread beside, while whoever takes them encrypts them.
 
     It may be behind by some of them, which stay as they are until then.
@@ -316,13 +322,16 @@ def _update(hashes: Sequence[Any], piece: Buffer) -> None:
         one.update(piece)
 
 
-def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: Stop) -> Iterator[memoryview]:
+def _segments(sealer: FileSealer, pieces: Iterable[Buffer], meter: Meter, stop: Stop) -> Generator[memoryview]:
     for piece in pieces:
         if stop.is_set():
             raise StoppedError
         yield from sealer.update(piece)
         meter.add(len(piece))
-    yield from sealer.finish()
+    for segment in sealer.finish():  # the padding of a very long file is long too
+        if stop.is_set():
+            raise StoppedError
+        yield segment
 
 
 class _Writer:
@@ -344,6 +353,10 @@ class _Writer:
             return
         _wait(self._writing, _TO_WRITE - 1)
         self._writing.append(self._beside.submit(self._write, segment))
+
+    def close(self) -> None:
+        """Ask for nothing more: else what was not asked for, its error, and this would keep each other."""
+        self._writing.clear()
 
     def done(self, file: SealedFile) -> None:
         _wait(self._writing, 0)
@@ -396,7 +409,7 @@ def _in_two_threads(segments: Iterator[memoryview], take: Callable[[memoryview],
         give(None)
         taker.join()
     if failed:
-        raise failed[0]
+        raise failed.pop()  # else both would keep each other, and the memory that was lent
 
 
 # --- Of attachments ---
@@ -421,7 +434,8 @@ def segments_of(descriptor: int, file: SealedFile) -> Iterator[Buffer]:
         offset, length = file.extent(index)
         filled = 0
         while filled < length:
-            count = os.preadv(descriptor, [block[filled:length]], offset + filled)
+            with off_this_disk():
+                count = os.preadv(descriptor, [block[filled:length]], offset + filled)
             if count == 0:
                 raise FileNotHereError("the sealed file on this desk's shelf is shorter than it was")
             filled += count

@@ -1,7 +1,8 @@
 """Where sealed files lie: a folder beside the database. Nothing in it opens without the key, which is not in it.
 
-A file appears under its name when all of it is on the disk. One that is being written has the ending ``.part``, and
-whoever writes it holds its lock: what is left of a program that was killed is known by that, and removed.
+A file appears under its name when all of it is on the disk. One that is being written has the ending ``.part``. Files
+that are written together are a batch: their names begin with its own, and whoever writes them holds its lock until all
+of them have their places. So the leavings of a program that was killed are known, and removed.
 
 The files that this desk sealed lie in ``out``, those that it fetched in ``in``, in a folder for each message.
 """
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keys.local.files import PRIVATE_MODE, make_durable, sync_folder
-from protocol.errors import FileNotHereError, StorageFullError
+from protocol.errors import FileNotHereError, FileUnreadableError, StorageFullError
 
 _FOLDER_MODE = 0o700
 PART = ".part"
@@ -69,14 +70,27 @@ class Shelf:
         return max(0, shutil.disk_usage(self._folder).free - RESERVE_BYTES)
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[ShelfPart]:
-        """A new file of this desk's to be written, which is removed when the block raises."""
-        path = self._folder / _OUT / f"{name}{PART}"
+    def batch(self) -> Iterator[str]:
+        """The name of a new batch: until the block ends nobody sweeps its files, also those that are whole already."""
+        batch = os.urandom(16).hex()
+        path = self._folder / _OUT / f"{batch}{PART}"
         with on_this_disk():
             self._make(path.parent)
+            lock = _locked(path)
+        try:
+            yield batch
+        finally:
+            with suppress(OSError):  # a later sweep takes it
+                path.unlink()
+            os.close(lock)
+
+    @contextmanager
+    def writing(self, batch: str) -> Iterator[ShelfPart]:
+        """A new file of a batch to be written, which is removed when the block raises."""
+        path = self._folder / _OUT / f"{batch}.{os.urandom(16).hex()}{PART}"
+        with on_this_disk():
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_MODE)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield ShelfPart(descriptor, path)
         except BaseException:
             with suppress(FileNotFoundError):
@@ -93,6 +107,7 @@ class Shelf:
             for path, place in written:
                 final = self.path(place)
                 self._make(final.parent)
+                os.utime(path)  # it may be a stray from now on, and not since it was written
                 os.rename(path, final)
                 folders.add(final.parent)
             for folder in folders:
@@ -100,10 +115,11 @@ class Shelf:
 
     @contextmanager
     def reading(self, place: str) -> Iterator[int]:
-        """A descriptor of a whole file; raises :class:`FileNotHereError`."""
+        """A descriptor of a whole file; raises :class:`FileNotHereError`, and :class:`FileUnreadableError`."""
         try:
-            descriptor = os.open(self.path(place), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError as problem:
+            with off_this_disk():
+                descriptor = os.open(self.path(place), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError as problem:
             raise FileNotHereError("the sealed file is not on this desk's shelf") from problem
         try:
             yield descriptor
@@ -175,9 +191,41 @@ def on_this_disk() -> Iterator[None]:
         raise StorageFullError(f"the desk's home cannot be written: {problem.strerror}") from problem
 
 
+@contextmanager
+def off_this_disk() -> Iterator[None]:
+    """A disk that does not give a sealed file becomes :class:`FileUnreadableError`, with its cause."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as problem:
+        raise FileUnreadableError(
+            f"the sealed file on this desk's shelf cannot be read: {problem.strerror}"
+        ) from problem
+
+
+def _locked(path: Path) -> int:
+    """A descriptor with the lock of a new file, which is there then: a sweep may take it before it is locked."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_MODE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
 def _abandoned(path: Path) -> bool:
-    """Whether nobody writes the file."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """Whether nobody works on the batch that the file belongs to, or is the lock of."""
+    batch = path.with_name(path.name.partition(".")[0] + PART)
+    try:
+        descriptor = os.open(batch, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

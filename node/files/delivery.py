@@ -20,7 +20,7 @@ from node.files._outgoing import SegmentsOut
 from node.files._passage import may_pass_on
 from node.files.context import FilesContext
 from node.files.holdings import Holding
-from node.files.serving import lose, read_segment
+from node.files.serving import look_at, lose
 from node.log.wakeups import ANY_FILES, Watch, calling
 from node.operations.logging import log_defect
 from node.store.file_operations import RecordCancelTold
@@ -35,11 +35,9 @@ from protocol.errors import (
     FileQuotaError,
     FileSetMismatchError,
     FileUnknownError,
-    NotFoundError,
     StorageFullError,
 )
 from protocol.files.logged import CANCELLED
-from protocol.files.sealed_file import verify_segment
 from protocol.http import wire
 from protocol.http.files import FilesAnnounced, FilesTakenBack
 from protocol.http.problem import is_final
@@ -337,7 +335,7 @@ class PartnerFiles:
             self._worked()
             for place, verdict in zip(places, verdicts, strict=True):
                 if isinstance(verdict, FileAlteredError):
-                    await self._look_at(push, place)
+                    await look_at(self._context, push.holding, *place)
             refusal = next((verdict for verdict in verdicts if verdict is not None), None)
             if refusal is not None:  # it is asked again what it lacks, and less often the more it refuses
                 self._refused(push, refusal)
@@ -373,19 +371,6 @@ class PartnerFiles:
             self._node.log.warning("files-not-read", code=out.problem.code)
             self._rest(push.holding.digest)
         return None
-
-    async def _look_at(self, push: _Push, place: tuple[int, int]) -> None:
-        """The partner says that the segment is altered: if it is so here, it goes, and may be brought again."""
-        number, index = place
-        file = push.holding.files.files[number]
-        try:
-            sent = await read_segment(self._context, push.holding, number, index)
-            await asyncio.to_thread(verify_segment, file, sent.segment)
-        except FileAlteredError:
-            await self._context.store.drop(push.holding.digest, file.name, index)
-            lose(self._context, push.holding, number, index)
-        except NotFoundError:
-            lose(self._context, push.holding, number, index)
 
     async def _messages_first(self) -> None:
         """Let the messages go that are due for the partner, if that does not take long."""

@@ -14,7 +14,8 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -52,6 +53,10 @@ class FolderStore:
         self._run = secrets.token_hex(4)  # what another run left unfinished has another one
         self._threads: ThreadPoolExecutor | None = None
         self._cached: deque[Path] = deque()
+        # Of which messages something is written by how many threads now, and which are being deleted.
+        self._turn = threading.Condition()
+        self._written = Counter[bytes]()
+        self._deleted = set[bytes]()
 
     # --- Life ---------------------------------------------------------------------------------------------------------
 
@@ -87,7 +92,7 @@ class FolderStore:
     def _put(self, message: bytes, segments: Sequence[SegmentObject]) -> None:
         folder = self._folder(message)
         named = [(_place(folder, segment), segment) for segment in segments]
-        with self._writing():
+        with self._writing(), self._writing_of(message):
             if not folder.exists():
                 folder.mkdir(mode=0o700, exist_ok=True)
                 sync_folder(self._path)
@@ -137,7 +142,7 @@ class FolderStore:
         await self._calling(lambda: self._delete(message))
 
     def _delete(self, message: bytes) -> None:
-        with self._writing(), suppress(FileNotFoundError):
+        with self._writing(), self._deleting(message), suppress(FileNotFoundError):
             shutil.rmtree(self._folder(message))
 
     # --- Reading ------------------------------------------------------------------------------------------------------
@@ -198,12 +203,12 @@ class FolderStore:
         return await self._calling(lambda: self._usage(message))
 
     def _usage(self, message: bytes) -> int:
-        with self._reading():
-            try:
-                entries = os.scandir(self._folder(message))
-                return sum(entry.stat().st_size - _COUNT_BYTES * entry.name.endswith(_LONG) for entry in entries)
-            except FileNotFoundError:
-                return 0
+        used = 0
+        with self._reading(), suppress(FileNotFoundError):
+            for entry in os.scandir(self._folder(message)):
+                with suppress(FileNotFoundError):  # it got its own name, or went, meanwhile
+                    used += entry.stat().st_size - _COUNT_BYTES * entry.name.endswith(_LONG)
+        return used
 
     async def room(self) -> int | None:
         """See :class:`~node.files.store.FileStore`."""
@@ -222,6 +227,35 @@ class FolderStore:
         if len(message) != KEY_BYTES:
             raise ValueError("a message is named by a digest of 32 bytes")
         return self._path / message.hex()
+
+    @contextmanager
+    def _writing_of(self, message: bytes) -> Iterator[None]:
+        """While segments are written nobody deletes their folder: a disk that lost it would seem to fail."""
+        with self._turn:
+            self._turn.wait_for(lambda: message not in self._deleted)
+            self._written[message] += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._written[message] -= 1
+                if not self._written[message]:
+                    del self._written[message]
+                self._turn.notify_all()
+
+    @contextmanager
+    def _deleting(self, message: bytes) -> Iterator[None]:
+        """While a folder is deleted nobody writes there."""
+        with self._turn:
+            self._turn.wait_for(lambda: message not in self._deleted)
+            self._deleted.add(message)
+            self._turn.wait_for(lambda: message not in self._written)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._deleted.discard(message)
+                self._turn.notify_all()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -6,23 +6,29 @@ unknown message: a digest or a name that was seen in a log opens nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keys.transport.precedence import Precedence
+from keys.transport.tls_io import in_segment_thread
 from node.files._endings import gone
-from node.files._outgoing import SegmentsOut
+from node.files._outgoing import Place, SegmentsOut
 from node.files._progress import FileProgress
 from node.files.context import FilesContext
 from node.files.holdings import Holding
 from node.store.file_operations import RecordCancelTold
 from node.store.file_reads import HopState, StoredFileSet
-from protocol.errors import FileNotHereError, NotFoundError
-from protocol.files.sealed_file import Segment, split_segment_path
+from protocol.errors import FileAlteredError, FileNotHereError, NotFoundError
+from protocol.files.sealed_file import Segment, path_hashes, split_segment_path, verify_segment
 from protocol.http.file_progress import FilesAt, ProgressAsked
 from protocol.http.files import MAX_DATA_BYTES, MAX_SEGMENTS, FilesHeld, FilesWanted, SegmentSent, SegmentsWanted
 from protocol.http.segment_streams import Buffer, held_head
+from protocol.log.merkle import HASH_BYTES
+
+# It is remembered of so many segments to whom they were given.
+_MOST_GIVEN = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Answerable:
 
     file_list: bytes
     holding: Holding
-    places: tuple[tuple[int, int], ...]
+    places: tuple[Place, ...]
 
     @property
     def size_bytes(self) -> int:
@@ -46,6 +52,7 @@ class FileServing:
         self._context = context
         self._node = context.node
         self._progress = FileProgress(context)
+        self._given = _Given()
 
     @property
     def first(self) -> Precedence:
@@ -75,6 +82,7 @@ class FileServing:
         """The answer, with its segments in memory."""
         holding = found.holding
         await self._pace(found, party)
+        found = await self._looked_at(found, party)
         segments = await self.read(holding, found.places)
         self._note(sum(len(sent.segment.data) for sent in segments))
         # Their hands are told with the state alone, and not with each part.
@@ -87,6 +95,7 @@ class FileServing:
         The parts raise :class:`NotFoundError` when a segment turns out to be lost: it is missing from then on.
         """
         await self._pace(found, party)
+        found = await self._looked_at(found, party)
         head = held_head(found.file_list, found.holding.marks.present_ranges(), len(found.places))
         out = SegmentsOut(self._context, found.holding)
         self._note(found.size_bytes)
@@ -102,6 +111,22 @@ class FileServing:
             for number, index in out.lost:
                 lose(self._context, found.holding, number, index)
             raise
+
+    async def _looked_at(self, found: Answerable, party: str) -> Answerable:
+        """What the party may have, without what this node's disk damaged.
+
+        A party that asks for a segment again may have refused the one that it was given. It does not say so: this node
+        looks at the segment itself before it gives it once more.
+        """
+        digest = found.holding.digest
+        again = [place for place in found.places if self._given.has(digest, party, place)]
+        for place in again:
+            await look_at(self._context, found.holding, *place)
+        if again:
+            has = found.holding.marks.has
+            found = replace(found, places=tuple(place for place in found.places if has(*place)))
+        self._given.note(digest, party, found.places)
+        return found
 
     async def _pace(self, found: Answerable, party: str) -> None:
         if "@" not in party:
@@ -141,10 +166,23 @@ async def read_segment(context: FilesContext, holding: Holding, number: int, ind
     file = holding.files.files[number]
     content = await context.store.get(holding.digest, holding.names[number], index)
     _, length = file.extent(index)
-    if len(content) < length:
+    path = path_hashes(index, file.segments) * HASH_BYTES
+    if len(content) != path + length:  # it was cut, or something was added
         raise NotFoundError("this segment is not here")
-    path = split_segment_path(bytes(content[: len(content) - length]))
-    return SegmentSent(number, Segment(index, path, memoryview(content)[len(content) - length :]))
+    return SegmentSent(number, Segment(index, split_segment_path(bytes(content[:path])), memoryview(content)[path:]))
+
+
+async def look_at(context: FilesContext, holding: Holding, number: int, index: int) -> None:
+    """Compare a segment with the list: if it is another one here, it goes, and may be brought again."""
+    file = holding.files.files[number]
+    try:
+        sent = await read_segment(context, holding, number, index)
+        await in_segment_thread(lambda: verify_segment(file, sent.segment))
+    except FileAlteredError:
+        await context.store.drop(holding.digest, file.name, index)
+        lose(context, holding, number, index)
+    except NotFoundError:
+        lose(context, holding, number, index)
 
 
 def lose(context: FilesContext, holding: Holding, number: int, index: int) -> None:
@@ -153,6 +191,26 @@ def lose(context: FilesContext, holding: Holding, number: int, index: int) -> No
         context.node.metrics.file_segments_lost.inc()
         context.node.log.error("file-segment-lost", count=1)
         context.holdings.note(holding)
+
+
+class _Given:
+    """Which segments were given to whom: of the messages and parties that asked last, :data:`_MOST_GIVEN` in all."""
+
+    def __init__(self) -> None:
+        self._places: OrderedDict[tuple[bytes, str], set[Place]] = OrderedDict()
+        self._count = 0
+
+    def has(self, digest: bytes, party: str, place: Place) -> bool:
+        return place in self._places.get((digest, party), ())
+
+    def note(self, digest: bytes, party: str, places: Iterable[Place]) -> None:
+        given = self._places.setdefault((digest, party), set())
+        self._places.move_to_end((digest, party))
+        self._count -= len(given)
+        given.update(places)
+        self._count += len(given)
+        while self._count > _MOST_GIVEN:
+            self._count -= len(self._places.popitem(last=False)[1])
 
 
 def chosen(holding: Holding, wanted: tuple[SegmentsWanted, ...]) -> list[tuple[int, int]]:

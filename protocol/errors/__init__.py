@@ -63,6 +63,7 @@ ComityError                              internal                 _base
 │  ├─ TimestampUnavailableError          timestamp-unavailable    _evidence
 │  ├─ FileQuotaError                     file-quota               _files
 │  ├─ FileNotHereError                   file-not-here            _files
+│  │  └─ FileUnreadableError             file-unreadable          _files
 │  ├─ ServiceBusyError                   desk-service-busy        _service
 │  ├─ ServiceLostError                   desk-service-lost        _service
 │  ├─ StorageFullError                   storage-full             _machine
@@ -228,6 +229,7 @@ from protocol.errors._files import FileQuotaError as FileQuotaError
 from protocol.errors._files import FileSetMismatchError as FileSetMismatchError
 from protocol.errors._files import FileSourceChangedError as FileSourceChangedError
 from protocol.errors._files import FileUnknownError as FileUnknownError
+from protocol.errors._files import FileUnreadableError as FileUnreadableError
 from protocol.errors._files import HashOnlyNeverError as HashOnlyNeverError
 from protocol.errors._formats import ForwardTooLargeError as ForwardTooLargeError
 from protocol.errors._formats import InvalidAddressError as InvalidAddressError

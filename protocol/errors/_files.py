@@ -77,6 +77,13 @@ class FileNotHereError(UnavailableError):
     advice = "Wait: it comes by itself (comity files list says how far it is)."
 
 
+class FileUnreadableError(FileNotHereError):
+    """The sealed file lies on the desk's disk, which does not give it."""
+
+    code = "file-unreadable"
+    advice = "Have the disk of the desk's home examined; the file stays where it is, and is not damaged by that."
+
+
 class FileGoneError(ComityError):
     """The file is no longer kept here: it was handed over, let go, or its time passed."""
 

@@ -160,6 +160,7 @@ _CLASS_OF: Mapping[str, type[_base.ComityError]] = MappingProxyType(
         "file-not-reserved": _files.FileNotReservedError,
         "file-quota": _files.FileQuotaError,
         "file-not-here": _files.FileNotHereError,
+        "file-unreadable": _files.FileUnreadableError,
         "file-cancelled": _files.FileCancelledError,
         "file-copy-altered": _files.FileCopyAlteredError,
         "file-gone": _files.FileGoneError,

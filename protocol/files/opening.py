@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -67,7 +67,7 @@ class FileOpener:
 
 def open_file(
     file: SealedFile, key: bytes, file_bytes: int, segments: Iterable[Buffer], *, digest: bytes | None = None
-) -> Iterator[memoryview]:
+) -> Generator[memoryview]:
     """The file in pieces, from its segments in order: nothing may be used before the last piece came.
 
     ``digest`` is the SHA-256 that the message states of the file. Raises :class:`FileAlteredError` where these are not

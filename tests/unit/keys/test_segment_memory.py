@@ -88,9 +88,10 @@ def test_memory_that_several_have_is_free_when_each_gave_it_back() -> None:
 def sealed_on(shelf: Shelf, folder: Path, mib: int) -> Any:
     source = folder / "image.bin"
     source.write_bytes(os.urandom(mib * MIB))
-    done = FileSealing(shelf, threading.Event())
-    sealed = done.seal(WantedFile(source), Meter("sealing", 0))
-    done.settle([sealed])
+    with shelf.batch() as batch:
+        done = FileSealing(shelf, batch, threading.Event())
+        sealed = done.seal(WantedFile(source), Meter("sealing", 0))
+        done.settle([sealed])
     return sealed
 
 

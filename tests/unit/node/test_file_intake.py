@@ -473,3 +473,43 @@ async def test_a_list_of_a_thousand_files_is_taken_and_one_more_is_none(tmp_path
         told = await node.intake.announce(FilesAnnounced(files.digest, encode_list(made)), SENDER)
         assert len(told) == 1000
         assert set(told) == {((0, 1),)}
+
+
+@pytest.mark.parametrize("harm", ["bit", "cut", "path", "count", "index", "message"])
+@pytest.mark.parametrize("party", ["fr", str(PARIS)])
+async def test_a_segment_that_the_disk_altered_is_found_when_it_is_asked_for_again_and_may_be_brought_again(
+    tmp_path: Path, harm: str, party: str
+) -> None:
+    files, others = Files.of(3 * MIB), Files.of(3 * MIB, seed=7)
+    wanted = FilesWanted(files.digest, (SegmentsWanted(0, 0, 9),))
+    async with file_node(tmp_path) as node:
+        for each in (files, others):
+            await node.accept(each, local=(PARIS,) if "@" in party else (), partners=() if "@" in party else ("fr",))
+            await node.bring_all(each)
+        node.holdings.at_hand.clear()
+        folder, name = tmp_path / "files", files.list.names[0].hex()
+        kept = folder / files.digest.hex() / f"{name}.1.long"
+        whole = kept.read_bytes()
+        match harm:
+            case "bit":
+                kept.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+            case "cut":
+                kept.write_bytes(whole[1:])
+            case "path":
+                kept.write_bytes(whole[:MIB] + bytes([whole[MIB] ^ 1]) + whole[MIB + 1 :])
+            case "count":
+                kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 32]))
+            case "index":
+                kept.write_bytes(kept.with_name(f"{name}.0.long").read_bytes())
+            case _:
+                (other,) = (folder / others.digest.hex()).glob("*.1.long")
+                kept.write_bytes(other.read_bytes())
+        first = await node.serving.fetch(wanted, party)
+        again = await node.serving.fetch(wanted, party)
+        assert {one.segment.index for one in first.segments} >= {0, 2}
+        assert [one.segment.index for one in again.segments] == [0, 2, 3]
+        assert {(0, 1)} == await node.missing(files)
+        assert "file-segment-lost" in node.log.getvalue()
+        assert await node.bring(files, [(0, 1)]) == [None]
+        assert len((await node.serving.fetch(wanted, party)).segments) == 4
+        assert await node.missing(others) == set()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,6 +196,35 @@ async def test_a_disk_that_is_full_in_the_middle_of_what_goes_past_the_cache_kee
             assert sorted_held(await store.held(MESSAGE)) == {NAME: [0]}
             await store.put(MESSAGE, [long_segment(1)])
             assert bytes(await store.get(MESSAGE, NAME, 1)) == HEAD + LONG
+
+
+async def test_files_that_are_let_go_while_some_come_are_no_failure_of_the_disk(tmp_path: Path) -> None:
+    told = list[OSError | None]()
+    async with opened(FolderStore(tmp_path / "files", report=lambda path, problem, act: told.append(problem))) as store:
+        for number in range(30):
+            puts = [store.put(MESSAGE, [segment(4 * number + more)]) for more in range(4)]
+            await asyncio.gather(*puts[:2], store.delete(MESSAGE), *puts[2:], store.delete(MESSAGE))
+        await store.delete(MESSAGE)
+        assert (await store.held(MESSAGE), await store.messages()) == ({}, [])
+    assert [problem for problem in told if problem is not None] == []
+
+
+async def test_what_goes_while_it_is_counted_hides_nothing_of_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned = os.scandir
+
+    def scan_and_end(path: Path) -> Any:
+        entries = list(scanned(path))
+        (path / ".of-another-put").unlink()
+        return entries
+
+    async with opened(FolderStore(tmp_path / "files")) as store:
+        await store.put(MESSAGE, [segment(0, b"one"), segment(1, b"three")])
+        usage = await store.usage(MESSAGE)
+        (tmp_path / "files" / MESSAGE.hex() / ".of-another-put").write_bytes(b"half")
+        monkeypatch.setattr(module.os, "scandir", scan_and_end)
+        assert await store.usage(MESSAGE) == usage > 0
 
 
 async def test_two_processes_do_not_work_on_one_folder(tmp_path: Path) -> None:
