@@ -162,6 +162,7 @@ NUMBERS = frozenset(
         "files",
         "final_size",
         "first",
+        "fit",
         "hours",
         "index",
         "last",
