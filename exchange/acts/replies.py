@@ -172,9 +172,9 @@ async def handling(
 def action_for(text: str, to: Sequence[Address]) -> Action:
     """The act that is meant; raises :class:`UsageError` where it, or to whom something would go, is not said."""
     if text not in set(Action):
-        raise UsageError(_("--for is one of {actions}").format(actions=", ".join(Action)))
+        raise UsageError(_("--for is one of {actions}").format(actions=", ".join(Action))).at("action")
     if text == Action.FORWARD and not to:
-        raise UsageError(_("say with --to to whom it would be passed on"))
+        raise UsageError(_("say with --to to whom it would be passed on")).at("to")
     return Action(text)
 
 

@@ -107,16 +107,16 @@ async def ask_logs(call: PageCall) -> web.StreamResponse:
     return await _proofs(call, online=True)
 
 
-async def _proofs(call: PageCall, *, online: bool) -> web.Response:
+async def _proofs(call: PageCall, *, online: bool, refusal: ComityError | None = None) -> web.Response:
     desk = await call.desk()
     row = await row_of(desk, call)
     try:
         report = await desk.evidence.verify(row.id, online=online)
     except ComityError as problem:
-        return call.refused(_PROOFS, problem, **_head(row), report=None)
-    return call.page(
-        _PROOFS, **_head(row), **_report(report), online=online, purposes=code_options("record_purpose", empty=False)
-    )
+        return call.refused(_PROOFS, refusal or problem, **_head(row), report=None)
+    values = {**_head(row), **_report(report), "online": online}
+    values["purposes"] = code_options("record_purpose", empty=False)
+    return call.refused(_PROOFS, refusal, **values) if refusal is not None else call.page(_PROOFS, **values)
 
 
 def _report(report: VerificationReport) -> dict[str, Any]:
@@ -168,7 +168,7 @@ async def evidence(call: PageCall) -> web.StreamResponse:
     try:
         bag = await give_bag(desk, row.id, call.text("to"), call.text("purpose"), disclose=disclose)
     except ComityError as problem:
-        return call.refused(_PROOFS, problem, **_head(row), report=None)
+        return await _proofs(call, online=False, refusal=problem)
     return download(bag, f"evidence-{short(row.id)}.zip", "application/zip")
 
 
