@@ -14,7 +14,7 @@ from exchange.web.case.acting import ANYBODY, NotNow, OfferedAct, may_send, of_o
 from exchange.web.case.words import PAGES, reply_text
 from keys.local.translation import _
 from protocol.lifecycle.beside import GIVES, out_of_place
-from protocol.lifecycle.possible import STATED, SaidNow, barred
+from protocol.lifecycle.possible import STATED, SaidNow, barred, nothing_left
 from protocol.messages.attached import SUPPLEMENTED
 from protocol.messages.handling_rules import Objection
 
@@ -134,6 +134,9 @@ def _against(about: OfMessage, parts: CaseParts, kind: str, own: str, now: datet
     if kind not in STATED or (kind == "acknowledgement" and about.row.id != parts.thread):
         return None
     said = SaidNow(own, now, about.row.id)
+    idle = [nothing_left(case, kind, said) for case in parts.cases.values()]
+    if code := next((one for one in idle if one is not None), None):
+        return _("{why}.").format(why=code_label("no_effect", code))
     found = [reason for case in parts.cases.values() for reason in barred(case, kind, said).values()]
     if not found or None in found:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -263,7 +264,21 @@ def test_an_answer_that_crossed_with_the_retraction_of_its_question_counts_and_i
     assert [counts_all_the_same(thread.entries, one) for one in (late, receipt)] == [True, False]
 
 
+def test_a_request_that_is_over_is_acknowledged_once_and_one_that_goes_on_again() -> None:
+    minute = timedelta(minutes=1)
+    thread = Thread("assistance.request")
+    thread.add("withdrawal", TOKYO, sent_at=T0 + minute, targets=None)
+    unseen = thread.add("acknowledgement", PARIS, sent_at=T0 + 2 * minute, reply_to=thread.opening)
+    again = thread.add("acknowledgement", PARIS, sent_at=T0 + 3 * minute, reply_to=thread.opening, remark="Later.")
+    found = [without_effect(before(thread.entries, one), one) for one in (unseen, again)]
+    assert [one.code if one else None for one in found] == [None, "over_before"]
+    going = Thread("assistance.request")
+    going.add("acknowledgement", PARIS, sent_at=T0 + minute, reply_to=going.opening)
+    more = going.add("acknowledgement", PARIS, sent_at=T0 + 2 * minute, reply_to=going.opening, remark="Later.")
+    assert without_effect(before(going.entries, more), more) is None
+
+
 def test_every_rule_has_its_words_and_the_way_out_of_those_that_have_one() -> None:
     codes = {entry.code: entry.label for entry in load_codes("no_effect").entries}
-    assert len(codes) == 13
+    assert len(codes) == 14
     assert not [label for label in codes.values() if label.endswith(".")]
