@@ -59,7 +59,7 @@ ELSEWHERE = {
     "correction": "on the page of the message that is corrected: it repeats all that the message said",
     "retract": "on the page of the message that is taken back",
     "contact.test-reply": "replies to tests are on the page of tests",
-    "files": "on the page of the answer that they follow, with why it is done at the terminal",
+    "files": "on the page of the answer that they follow",
 }
 
 # What nobody says again when it is over: offered only as long as the service takes it.

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
+from exchange.office.release import KeptDraft
 from exchange.text.labels import code_label
 from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
@@ -203,6 +204,8 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         typed.errors |= beside_fields
         values = _values(call, act, place, with_typed(form.fields(), typed))
         return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "read": await judged_in(desk, place, act.on)})
+    if isinstance(done, KeptDraft):  # its files are attached there, and it is sent from there
+        return call.go(f"/drafts/{done.id}/files")
     return call.go(f"{place.back}?done={said_of(done, act.done)}")
 
 

@@ -79,9 +79,10 @@ def _with_own(about: OfMessage) -> tuple[list[OfferedAct], list[NotNow]]:
         refused += [NotNow(reply_text(kind), why, "", act=_path(about, kind)) for kind in ("correction", "retract")]
     else:
         found += [_act(about, "correction"), _act(about, "retract", "danger")]
-    if about.row.type in SUPPLEMENTED:
-        why = _("whoever runs this desk does it at the terminal.")
-        refused.append(NotNow(_("Send files that were not ready"), why, "", act=_path(about, "files")))
+    if about.row.type in SUPPLEMENTED and about.taken_back:
+        refused.append(NotNow(reply_text("files"), _("it was taken back."), "", act=_path(about, "files")))
+    elif about.row.type in SUPPLEMENTED:
+        found.append(_act(about, "files"))
     if about.not_anew == "":
         found.append(OfferedAct(_("Send it anew"), f"{base}/do/resend"))
         found.append(OfferedAct(_("It is needed no more"), f"{base}/do/put-aside"))

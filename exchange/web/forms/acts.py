@@ -18,6 +18,7 @@ from exchange.desk.referrals import DeskReferrals
 from exchange.desk.replies import DeskReplies
 from exchange.service.api.signatures import Act
 from protocol.encoding.phrase import phrase
+from protocol.messages.attached import SUPPLEMENTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,16 @@ _EVERYTHING = (
         phrase("Refuse consent"),
         phrase("Send the refusal"),
         on=("consent.request",),
+    ),
+    CaseAct(
+        "supplement",
+        replies.begin_supplement,
+        phrase("Send files that were not ready"),
+        phrase("Go on to the files"),
+        phrase("They follow under the labels, conditions and authorisation of this message. They are attached next."),
+        on=tuple(sorted(SUPPLEMENTED)),
+        own=True,
+        labels={"text": (phrase("Some words with them"), "")},
     ),
     CaseAct(
         "explain",

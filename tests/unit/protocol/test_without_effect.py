@@ -265,17 +265,15 @@ def test_an_answer_that_crossed_with_the_retraction_of_its_question_counts_and_i
 
 
 def test_a_request_that_is_over_is_acknowledged_once_and_one_that_goes_on_again() -> None:
-    minute = timedelta(minutes=1)
-    thread = Thread("assistance.request")
-    thread.add("withdrawal", TOKYO, sent_at=T0 + minute, targets=None)
-    unseen = thread.add("acknowledgement", PARIS, sent_at=T0 + 2 * minute, reply_to=thread.opening)
-    again = thread.add("acknowledgement", PARIS, sent_at=T0 + 3 * minute, reply_to=thread.opening, remark="Later.")
-    found = [without_effect(before(thread.entries, one), one) for one in (unseen, again)]
-    assert [one.code if one else None for one in found] == [None, "over_before"]
-    going = Thread("assistance.request")
-    going.add("acknowledgement", PARIS, sent_at=T0 + minute, reply_to=going.opening)
-    more = going.add("acknowledgement", PARIS, sent_at=T0 + 2 * minute, reply_to=going.opening, remark="Later.")
-    assert without_effect(before(going.entries, more), more) is None
+    times, found = [T0 + timedelta(minutes=at) for at in range(1, 5)], []
+    for ends in ("withdrawal", "status.query"):
+        thread = Thread("assistance.request")
+        said = {"reply_to": thread.opening, "received_at": text(T0), "eta": text(T0 + DAY)}
+        first = thread.add("acknowledgement", PARIS, sent_at=times[0], **said)
+        thread.add(ends, TOKYO, sent_at=times[1], targets=None)
+        again = thread.add("acknowledgement", PARIS, sent_at=times[2], **said, remark="Later.")
+        found += [without_effect(before(thread.entries, one), one) for one in (first, again)]
+    assert [one.code if one else None for one in found] == [None, "over_before", None, None]
 
 
 def test_every_rule_has_its_words_and_the_way_out_of_those_that_have_one() -> None:
