@@ -38,7 +38,7 @@ class _Marking(Copied):
         self._open: list[str] = []
         # Where the parts that a reader opens begin, of those that are not over.
         self._folded: list[tuple[int, Attributes]] = []
-        # What is written behind which end: of the field itself, of its label, of the choices around it.
+        # The words, and behind which end they stand: of the field itself, of its label, of the choices around it.
         self._error = self._behind = ""
 
     def handle_starttag(self, tag: str, attrs: Attributes) -> None:

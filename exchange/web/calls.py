@@ -250,7 +250,7 @@ class PageCall:
     ) -> web.Response:
         """The form again: with the refusal at the fields that it is about, and else above the form."""
         texts = {name: shown(printable_line(text)) for name, text in at_fields.items()}
-        # What leads on stands above the form: there is no room for it at a field.
+        # Links that lead on stand above the form: there is no room for them at a field.
         above = (
             problem if not texts or ways_of(problem) else UsageError(_("Look at what is marked, and send it again."))
         )

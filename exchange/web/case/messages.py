@@ -22,7 +22,6 @@ from exchange.web.forms.fields import code_options
 from keys.local.translation import _
 from protocol.errors import ComityError, ConditionsOpenError, StillUnderWayError
 from protocol.lifecycle.folding import StandingState
-from protocol.messages.handling_rules import Action
 from protocol.messages.types.consent import conditions_of
 
 _READ, _PROOFS, _LETTER = "case/message.html", "case/proofs.html", "case/letter.html"
@@ -75,7 +74,7 @@ async def _acts(call: PageCall, desk: Desk, shown: ShownMessage) -> MessageActs:
     standing = shown.standing
     about = OfMessage(
         row,
-        objections=await desk.messages.objections(row.id, Action.FORWARD),
+        objections=await desk.messages.kept_from_all(row.id),
         under_conditions=any(conditions_of(shown.message)),
         taken_back=standing is not None and standing.state is StandingState.RETRACTED,
         not_anew=await _not_anew(desk, row),

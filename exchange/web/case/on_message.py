@@ -127,7 +127,11 @@ def _with_any(about: OfMessage) -> tuple[list[OfferedAct], list[NotNow]]:
         return [_act(about, "forward"), call], []
     rules = "; ".join(dict.fromkeys(code_label("handling_objection", one.code) for one in about.objections))
     why = _("its labels forbid it: {rules}.").format(rules=rules)
-    return [call], [NotNow(reply_text("forward"), why, "", act=_path(about, "forward"))]
+    act = _path(about, "forward")
+    if about.row.direction is Direction.SENT:  # nobody is asked for consent to pass on what this office made itself
+        return [call], [NotNow(reply_text("forward"), why, "", act=act)]
+    way = _("Ask for their consent."), _path(about, "consent.request")
+    return [call], [NotNow(reply_text("forward"), why, "", *way, act)]
 
 
 def _against(about: OfMessage, parts: CaseParts, kind: str, own: str, now: datetime) -> str | None:

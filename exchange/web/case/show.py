@@ -24,7 +24,7 @@ from exchange.web.case.standing import due_lines, is_ours, target_table
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.errors import ComityError, NotFoundError
-from protocol.messages.handling_rules import Action, Objection
+from protocol.messages.handling_rules import Objection
 
 TEMPLATE = "case/case.html"
 
@@ -158,7 +158,7 @@ async def _objections(desk: Desk, parts: CaseParts) -> tuple[Objection, ...]:
     if first is None:
         return ()
     try:
-        return await desk.messages.objections(first.id, Action.FORWARD)
+        return await desk.messages.kept_from_all(first.id)
     except ComityError:
         return ()
 
