@@ -131,13 +131,13 @@ async def register(
 ) -> UnprovedEntry:
     """Keep what came by another way, marked as not proved; raises as :meth:`DeskCases.register`."""
     return await desk.cases.register(
-        code_of("request_channel", channel),
-        code_of("message_type", kind),
+        code_of("request_channel", channel, "channel"),
+        code_of("message_type", kind, "kind"),
         contact,
         sender,
         text,
         reference=reference,
-        urgency=code_of("urgency", urgency),
+        urgency=code_of("urgency", urgency, "urgency"),
         received_at=received_at,
         needed_by=needed_by,
         confirm_by=confirm_by,

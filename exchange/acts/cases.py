@@ -257,7 +257,7 @@ async def list_cases(
 
     ``since`` and ``until`` are when they began, ``after`` leaves out the first so many.
     """
-    country = code_of("country", nation) if nation else None
+    country = code_of("country", nation, "nation") if nation else None
     wanted = CaseFilter(
         nation=country.lower() if country else None,
         state=state,
@@ -340,7 +340,7 @@ async def call_off_parent(
 async def note_case(desk: Desk, thread: UUID, text: str, *, by: str | None = None) -> NoteKept:
     """Note something about a case; raises as :meth:`DeskCases.add_note`."""
     if not text.strip():
-        raise UsageError(_("the note is empty"))
+        raise UsageError(_("the note is empty")).at("text")
     return {"thread": thread, "entry": await desk.cases.add_note(thread, EntryKind.NOTE, text, by=by)}
 
 

@@ -114,8 +114,8 @@ async def search_directory(
         cards = [there or desk.directory.contact_point(named)]
     else:
         wanted = Wanted(
-            code_of("country", country) if country else None,
-            code_of("language", language) if language else None,
+            code_of("country", country, "country") if country else None,
+            code_of("language", language, "language") if language else None,
             competence,
             text,
             on_duty=duty,
@@ -250,7 +250,7 @@ async def chosen(desk: Desk, contacts: Sequence[Address], country: str | None) -
     if contacts:
         return list(dict.fromkeys(contacts))
     everything = await desk.refresh_directory(everything=True)
-    wanted = Wanted(country=code_of("country", country) if country else None, functions=(Function.EXCHANGE,))
+    wanted = Wanted(country=code_of("country", country, "country") if country else None, functions=(Function.EXCHANGE,))
     cards = find(everything, wanted, utc_now())
     found = [card.address for card in cards if card.address != desk.address]
     if not found:

@@ -210,7 +210,8 @@ def _handed(wishes: LetterWishes) -> tuple[str, str] | None:
     if not wishes.disclosure:
         return None
     if wishes.to is None or wishes.purpose is None:
-        raise RecipientNeededError(phrase("it was not said who gets it, or what for"))
+        missing = "to" if wishes.to is None else "purpose"
+        raise RecipientNeededError(phrase("it was not said who gets it, or what for")).at(missing)
     return wishes.to, wishes.purpose
 
 
@@ -236,7 +237,7 @@ def _language(desk: Desk, parties: Parties, wanted: str) -> str:
         except ComityError:
             spoken = ()
         return next((first for one in spoken if (first := one.partition("-")[0]) in there), "en")
-    code = code_of("language", wanted)
+    code = code_of("language", wanted, "language")
     if code not in there:
         raise UsageError(_("there are texts in {languages}").format(languages=", ".join(sorted(there))))
     return code

@@ -241,7 +241,7 @@ async def list_records(
     desk: Desk, *, since: datetime | None = None, until: datetime | None = None, operation: str | None = None
 ) -> RecordsShown:
     """Records of a period (``until`` is not part of it), of one operation; raises :class:`UsageError`."""
-    done = code_of("record_operation", operation) if operation else None
+    done = code_of("record_operation", operation, "operation") if operation else None
 
     def fits(record: ProcessingRecord) -> bool:
         in_time = (since is None or record.at >= since) and (until is None or record.at < until)

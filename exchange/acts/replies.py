@@ -9,6 +9,7 @@ from uuid import UUID
 
 from exchange.desk.desk import Desk
 from exchange.i18n import _
+from exchange.office.release import KeptDraft
 from exchange.text.labels import code_label
 from exchange.views import SentMessage
 from protocol.address import Address
@@ -172,10 +173,17 @@ async def handling(
 def action_for(text: str, to: Sequence[Address]) -> Action:
     """The act that is meant; raises :class:`UsageError` where it, or to whom something would go, is not said."""
     if text not in set(Action):
-        raise UsageError(_("--for is one of {actions}").format(actions=", ".join(Action)))
+        raise UsageError(_("--for is one of {actions}").format(actions=", ".join(Action))).at("action")
     if text == Action.FORWARD and not to:
-        raise UsageError(_("say with --to to whom it would be passed on"))
+        raise UsageError(_("say with --to to whom it would be passed on")).at("to")
     return Action(text)
+
+
+async def begin_supplement(desk: Desk, message_id: UUID, *, text: str | None = None) -> KeptDraft:
+    """Begin a draft of files that follow a message, for whoever attaches them one by one; raises as
+    :meth:`DeskReplies.supplement`, :meth:`DeskMessages.save_draft`.
+    """
+    return await desk.messages.save_draft(await desk.replies.supplement_draft(message_id, text=text))
 
 
 async def put_aside(desk: Desk, message_id: UUID, reason: str) -> PutAside:

@@ -160,5 +160,5 @@ def _hashed(secret: str) -> bytes:
 
 def _name(name: str, what: str) -> str:
     if len(name) > MAX_NAME_CHARS:
-        raise UsageError(phrase("a name here has no more characters than {most}", most=MAX_NAME_CHARS))
-    return check_line(name, what)
+        raise UsageError(phrase("a name here has no more characters than {most}", most=MAX_NAME_CHARS)).at("name")
+    return check_line(name, what, "name")

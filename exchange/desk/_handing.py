@@ -25,8 +25,8 @@ class Handing:
         """What was said, else what the login says; raises :class:`RecipientNeededError`, :class:`UsageError`."""
         who, what_for = to or acting.recipient, purpose or acting.purpose
         if not who or not what_for:
-            raise RecipientNeededError(phrase("say who gets it, and what for"))
-        return cls(check_line(who, "the name of a recipient"), check_purpose(what_for))
+            raise RecipientNeededError(phrase("say who gets it, and what for")).at("purpose" if who else "to")
+        return cls(check_line(who, "the name of a recipient", "to"), check_purpose(what_for))
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -293,7 +293,9 @@ class DeskCases(CaseCalls):
 
         ``until`` is when it should decide. Raises as :meth:`add_note`, and :class:`UsageError` where nobody is named.
         """
-        return self._works.case_book.add(thread, EntryKind.AUTHORITY, check_line(whom, "an authority"), until, None)
+        return self._works.case_book.add(
+            thread, EntryKind.AUTHORITY, check_line(whom, "an authority", "whom"), until, None
+        )
 
     @in_desk_thread
     def end_authority(self, thread: UUID) -> CaseEntry:
@@ -433,7 +435,7 @@ class DeskCases(CaseCalls):
         """
         works, store = self._works, self._store
         works.acting.require(*READERS)
-        text, now = check_line(reason, "a reason"), truncate(self._clock())
+        text, now = check_line(reason, "a reason", "reason"), truncate(self._clock())
         with store.database.transaction():
             require_waited_for(store, message_id, now)
             head = store.messages.head(message_id).head

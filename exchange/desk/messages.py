@@ -345,6 +345,15 @@ class DeskMessages:
         self._works.acting.require_of_officer(*READERS)
         return self._works.passing_on.objections(message_id, action, recipient)
 
+    @in_desk_thread
+    def kept_from_all(self, message_id: UUID) -> tuple[Objection, ...]:
+        """What forbids passing a message on to anybody now; empty once consent was given for somebody.
+
+        Raises as :meth:`objections`.
+        """
+        self._works.acting.require_of_officer(*READERS)
+        return self._works.passing_on.kept_from_all(message_id)
+
     # --- Receiving ---
 
     async def sync(self, wait: float = 0) -> SyncResult:

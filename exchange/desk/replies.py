@@ -91,8 +91,12 @@ class DeskReplies:
 
         They go under its labels, conditions and authority. Raises :class:`UsageError` for a message that gave nothing.
         """
-        draft = await self._in_thread(lambda: self._works.replies.supplement(message_id, text))
-        return await self._messages.send(draft)
+        return await self._messages.send(await self.supplement_draft(message_id, text=text))
+
+    @in_desk_thread
+    def supplement_draft(self, message_id: UUID, *, text: str | None = None) -> dict[str, Any]:
+        """The same as a draft, to which files are still to be attached; raises as :meth:`supplement`."""
+        return self._works.replies.supplement(message_id, text)
 
     @sends_once
     async def accept_conditions(self, message_id: UUID) -> SentMessage:

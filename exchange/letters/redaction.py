@@ -38,7 +38,7 @@ class Redaction:
         """``FIELD=REASON``; raises :class:`UsageError`."""
         name, _equals, reason = given.partition("=")
         if not reason.strip() or not _FIELD.fullmatch(name.strip()):
-            raise UsageError(phrase("write FIELD=REASON, such as authority.telephone='protected number'"))
+            raise UsageError(phrase("write FIELD=REASON, such as authority.telephone='protected number'")).at("redact")
         return cls(reason.strip(), field=name.strip())
 
     @classmethod
@@ -46,7 +46,7 @@ class Redaction:
         """``WORDS=REASON``; raises :class:`UsageError`."""
         words, _equals, reason = given.rpartition("=")
         if not reason.strip() or len(words.strip()) < 2:
-            raise UsageError(phrase("write WORDS=REASON, such as 'Suzuki Ren=protected witness'"))
+            raise UsageError(phrase("write WORDS=REASON, such as 'Suzuki Ren=protected witness'")).at("redact_words")
         return cls(reason.strip(), words=words.strip())
 
     def takes(self, line: ReadLine) -> bool:

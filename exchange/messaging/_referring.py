@@ -70,9 +70,9 @@ def check_recipients(request: Message, own: Address, recipients: Sequence[Addres
     if str(own) not in request.to:
         raise UsageError(phrase("that request was not made to this desk"))
     if not recipients or len({recipient.node for recipient in recipients}) != 1:
-        raise UsageError(phrase("pass it on to desks of one State"))
+        raise UsageError(phrase("pass it on to desks of one State")).at("recipients")
     if own in recipients or request.sender in {str(recipient) for recipient in recipients}:
-        raise UsageError(phrase("name the office that is to act"))
+        raise UsageError(phrase("name the office that is to act")).at("recipients")
 
 
 def _passed_on(thread: Iterable[Message], own: str, request: str) -> Iterable[Forward]:

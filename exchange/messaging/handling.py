@@ -28,6 +28,7 @@ from protocol.errors import (
     ErasedError,
     ForwardTooLargeError,
     HandlingError,
+    InvalidAddressError,
     NotFoundError,
     ProofInvalidError,
     RetractedError,
@@ -77,6 +78,27 @@ class PassingOn:
             more = objections(one, action, self._address, recipient, thread, self._clock())
             found += [objection for objection in more if objection.item in own]
         return tuple(dict.fromkeys(found))
+
+    def kept_from_all(self, message_id: UUID) -> tuple[Objection, ...]:
+        """What forbids passing a message on to anybody; empty once consent lets it go to somebody named.
+
+        Raises as :meth:`objections`.
+        """
+        from protocol.messages.schema.use import ConsentRequest
+
+        found = self.objections(message_id, Action.FORWARD)
+        if not found:
+            return ()
+        thread = self._thread(self._stored(message_id))
+        asked = [one for one in thread if isinstance(one, ConsentRequest) and one.sender == str(self._address)]
+        for name in dict.fromkeys(name for one in asked for name in one.recipients):
+            try:
+                recipient = Address.parse(name)
+            except InvalidAddressError:
+                continue  # a recipient may be named in words
+            if not self.objections(message_id, Action.FORWARD, recipient):
+                return ()
+        return found
 
     def require(self, message_id: UUID, action: Action, recipient: Address | None = None) -> None:
         """Return if nothing forbids the action; raises :class:`HandlingError` with all that does."""

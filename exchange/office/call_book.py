@@ -53,12 +53,13 @@ class CallBook:
         """
         self._acting.require(*READERS)
         if outcome not in load_codes("call_outcome"):
-            raise UsageError(phrase("the outcome is not a code of the list call_outcome"))
+            raise UsageError(phrase("the outcome is not a code of the list call_outcome")).at("outcome")
         called = sheet.reach.number(number) if sheet.reach is not None else None
         if called is None:
-            raise UsageError(phrase("the directory has no such number: only a call on the directory's number counts"))
+            text = phrase("the directory has no such number: only a call on the directory's number counts")
+            raise UsageError(text).at("number")
         if outcome != "nobody_answered" and spoke_to is None:
-            raise UsageError(phrase("say who answered the call"))
+            raise UsageError(phrase("say who answered the call")).at("spoke_to")
         asks = asking_office(self._store.messages.thread(sheet.thread))
         if outcome != "nobody_answered" and sheet.contact != asks and is_emergency_here(self._store, sheet.thread):
             raise UsageError(
@@ -72,8 +73,8 @@ class CallBook:
             outcome=outcome,
             number=called,
             version=sheet.reach.version if sheet.reach is not None else 0,
-            spoke_to=check_line(spoke_to, "a name") if spoke_to is not None else None,
-            text=check_text(remark),
+            spoke_to=check_line(spoke_to, "a name", "spoke_to") if spoke_to is not None else None,
+            text=check_text(remark, "remark"),
             ids=self._ids(),
             about=sheet.about,
         )
@@ -98,7 +99,7 @@ class CallBook:
         if first is None:
             raise OfficerNeededError
         self._acting.require(Role.DRAFTER, Role.RELEASER)
-        text = check_line(reason, "a reason")
+        text = check_line(reason, "a reason", "reason")
         if not is_emergency_here(self._store, sheet.thread) or sheet.calls.verified:
             raise ForbiddenError(phrase("nothing here needs a call before it is disclosed"))
         if sheet.calls.suspected:
@@ -140,7 +141,7 @@ class CallBook:
             message=sheet.message,
             at=truncate(self._clock()),
             by=self._name(),
-            text=check_text(remark),
+            text=check_text(remark, "remark"),
             ids=self._ids(),
         )
         self._keep(sheet, entry, "call.review")

@@ -15,6 +15,9 @@ from protocol.encoding.phrase import phrase
 from protocol.errors import NotFoundError, UsageError
 from protocol.processing_log import Operation
 
+# As what the text of an entry was given, where that is no text.
+_GIVEN_AS = {EntryKind.ASSIGNED: "officer", EntryKind.WAITING: "reason", EntryKind.AUTHORITY: "whom"}
+
 
 class CaseBook:
     """What one office noted about its cases. Blocking; runs in the desk's thread."""
@@ -42,14 +45,19 @@ class CaseBook:
         officer = self._acting.name if self._acting.officer else by or self._default
         if officer is None:
             raise UsageError(phrase("name the officer who notes it"))
-        entry = CaseEntry(kind, truncate(self._clock()), check_text(officer), check_text(text), until)
+        entry = CaseEntry(
+            kind, truncate(self._clock()), check_text(officer), check_text(text, _GIVEN_AS.get(kind, "text")), until
+        )
         if until is not None and until <= entry.at:
             # A slip of the year, most often; kept, it would hide what is due next behind a date long gone.
-            raise UsageError(phrase("this time has passed already: give a later one"))
+            raise UsageError(phrase("this time has passed already: give a later one")).at("until")
         if not self._store.messages.thread(thread):
             raise NotFoundError(phrase("this desk has no thread {thread}", thread=thread))
         if kind is EntryKind.ASSIGNED:
-            self._office.check_assignee(entry.text)
+            try:
+                self._office.check_assignee(entry.text)
+            except NotFoundError as problem:
+                raise problem.at("officer") from problem.__cause__
         with self._store.database.transaction():
             self._store.case_notes.insert(thread, entry.to_bytes())
             self._store.records.insert([self._book.record(Operation.ALTERATION, f"case.{kind}")])

@@ -77,12 +77,14 @@ class Casework:
         return until if until is not None and until > now else None
 
 
-def check_text(text: str) -> str:
-    """The text of an entry; raises :class:`UsageError` when it is too long or has control characters."""
+def check_text(text: str, field: str = "") -> str:
+    """The text of an entry; raises :class:`UsageError` when it is too long or has control characters, about ``field``
+    where the text was given as one.
+    """
     if len(text) > MAX_TEXT:
-        raise UsageError(phrase("a note has no more characters than {most}", most=MAX_TEXT))
+        raise UsageError(phrase("a note has no more characters than {most}", most=MAX_TEXT)).at(field)
     if not all(character.isprintable() or character == "\n" for character in text):
-        raise UsageError(phrase("a note has no control or reordering characters"))
+        raise UsageError(phrase("a note has no control or reordering characters")).at(field)
     return text
 
 

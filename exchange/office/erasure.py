@@ -180,7 +180,8 @@ class Erasure:
         if ground not in load_codes("erasure_ground"):
             from protocol.codes.likely import likely, refusal_of
 
-            raise UsageError(refusal_of(load_codes("erasure_ground"), likely(load_codes("erasure_ground"), ground)))
+            codes = load_codes("erasure_ground")
+            raise UsageError(refusal_of(codes, likely(codes, ground))).at("ground")
         if not self._store.messages.thread(thread):
             raise NotFoundError(phrase("this desk has no thread {thread}", thread=thread))
         messages = self._contents(thread)

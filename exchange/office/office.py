@@ -110,8 +110,8 @@ class Office:
         self.require_new_id(officer)
         added = DeskOfficer(
             check_officer_id(officer),
-            check_line(name, "a name"),
-            check_line(job_title, "a job title"),
+            check_line(name, "a name", "name"),
+            check_line(job_title, "a job title", "job_title"),
             roles,
             public_key,
             self._now(),
@@ -462,7 +462,7 @@ class Office:
     def return_draft(self, text: str, remark: str, seen: str | None = None) -> KeptDraft:
         """Give a draft back to its drafter with a remark; ``seen`` and what it raises are as for :meth:`releasable`."""
         self._acting.require(Role.RELEASER)
-        remark = check_text(remark)
+        remark = check_text(remark, "remark")
         with self._database.transaction():
             found = self._drafts.get(text)
             if found.state is DraftState.WAITING:
@@ -586,11 +586,11 @@ class Office:
         self._acting.require(*READERS)
         giver = self._officer_id()
         if self._present(taker).id == giver:
-            raise UsageError(phrase("hand over to another officer than yourself"))
+            raise UsageError(phrase("hand over to another officer than yourself")).at("taker")
         messages = self._store.messages
         cases = sorted(case for case in map(messages.opening_of_row, threads) if case is not None)
         mine = tuple(case for _, case in cases if self._assigned_to(case) == giver)
-        handover = Handover(uuid4(), giver, taker, self._now(), check_text(note), mine)
+        handover = Handover(uuid4(), giver, taker, self._now(), check_text(note, "note"), mine)
         with self._database.transaction():  # two programs may ask at once
             for waiting in self._rota.handovers():
                 if waiting.taken_at is None and replace(waiting, id=handover.id, at=handover.at) == handover:

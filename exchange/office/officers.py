@@ -357,16 +357,16 @@ def check_officer_id(officer: str) -> str:
             phrase(
                 "an officer's id has small letters, digits and hyphens, and no more of them than {most}", most=_MAX_ID
             )
-        )
+        ).at("officer")
     return officer
 
 
-def check_line(text: str, what: str) -> str:
-    """One line of text of at most 200 characters; raises :class:`UsageError`."""
+def check_line(text: str, what: str, field: str = "") -> str:
+    """One line of text of at most 200 characters; raises :class:`UsageError`, about the ``field`` where it is one."""
     if not text.strip() or len(text) > _MAX_NAME or not text.isprintable():
         raise UsageError(
             phrase("{what} is one line, not empty and of no more characters than {most}", what=what, most=_MAX_NAME)
-        )
+        ).at(field)
     return text
 
 
@@ -376,7 +376,7 @@ def check_identity(identity: AgencyIdentity) -> AgencyIdentity:
     if not 0 < len(value) <= _MAX_IDENTITY or not value.isprintable() or value != value.strip():
         raise UsageError(
             phrase("an account at the agency is one line of no more characters than {most}", most=_MAX_IDENTITY)
-        )
+        ).at("account")
     return identity
 
 
@@ -385,7 +385,8 @@ def check_purpose(purpose: str) -> str:
     if purpose not in load_codes("record_purpose"):
         from protocol.codes.likely import likely, refusal_of
 
-        raise UsageError(refusal_of(load_codes("record_purpose"), likely(load_codes("record_purpose"), purpose)))
+        codes = load_codes("record_purpose")
+        raise UsageError(refusal_of(codes, likely(codes, purpose))).at("purpose")
     return purpose
 
 
@@ -394,9 +395,9 @@ def parse_roles(roles: Iterable[str]) -> frozenset[Role]:
     try:
         found = frozenset(Role(role) for role in roles)
     except ValueError:
-        raise UsageError(phrase("a role is one of {names}", names=", ".join(Role))) from None
+        raise UsageError(phrase("a role is one of {names}", names=", ".join(Role))).at("role") from None
     if not found:
-        raise UsageError(phrase("give at least one role"))
+        raise UsageError(phrase("give at least one role")).at("role")
     return found
 
 

@@ -61,7 +61,7 @@ def check_shift(begins: datetime, ends: datetime) -> None:
     if not begins < ends or ends - begins > MAX_SHIFT:
         raise UsageError(
             phrase("a shift ends after it begins, and not more days later than {days}", days=MAX_SHIFT.days)
-        )
+        ).at("ends")
 
 
 def gaps(shifts: Sequence[Shift], begins: datetime, ends: datetime) -> list[Gap]:

@@ -79,20 +79,25 @@ class UnprovedBook:
         """
         self._acting.require(*READERS)
         urgency, now = more.get("urgency") or "routine", truncate(self._clock())
-        for name, code in (("request_channel", channel), ("message_type", kind), ("urgency", urgency)):
+        given = (
+            ("request_channel", channel, "channel"),
+            ("message_type", kind, "kind"),
+            ("urgency", urgency, "urgency"),
+        )
+        for name, code, field in given:
             if code not in load_codes(name):
-                raise UsageError(phrase("{code} is not a code of the list {name}", code=code, name=name))
+                raise UsageError(phrase("{code} is not a code of the list {name}", code=code, name=name)).at(field)
         if channel == "comity":
-            raise UsageError(phrase("a message that came by Comity is in the inbox, and proved"))
+            raise UsageError(phrase("a message that came by Comity is in the inbox, and proved")).at("channel")
         received, reference = more.get("received_at") or now, more.get("reference")
         entry = UnprovedEntry(
             id=uuid4(),
             type=kind,
             channel=channel,
-            sender=check_line(sender, "who it is from"),
+            sender=check_line(sender, "who it is from", "sender"),
             contact=contact,
-            reference=check_line(reference, "a reference") if reference is not None else None,
-            text=check_text(text),
+            reference=check_line(reference, "a reference", "reference") if reference is not None else None,
+            text=check_text(text, "text"),
             urgency=urgency,
             received_at=received,
             needed_by=more.get("needed_by"),
@@ -115,12 +120,13 @@ class UnprovedBook:
         found = self._open(entry)
         called = card.number(number) if card is not None else None
         if outcome not in load_codes("call_outcome"):
-            raise UsageError(phrase("the outcome is not a code of the list call_outcome"))
+            raise UsageError(phrase("the outcome is not a code of the list call_outcome")).at("outcome")
         if called is None or card is None:
-            raise UsageError(phrase("the directory has no such number: only a call on the directory's number counts"))
+            text = phrase("the directory has no such number: only a call on the directory's number counts")
+            raise UsageError(text).at("number")
         if outcome != "nobody_answered" and spoke_to is None:
-            raise UsageError(phrase("say who answered the call"))
-        spoke = check_line(spoke_to, "a name") if spoke_to is not None else None
+            raise UsageError(phrase("say who answered the call")).at("spoke_to")
+        spoke = check_line(spoke_to, "a name", "spoke_to") if spoke_to is not None else None
         call = UnprovedCall(truncate(self._clock()), self._name(), outcome, called, card.version, spoke)
         changed = replace(found, calls=(*found.calls, call))
         self._keep(changed, Operation.ALTERATION, "unproved.call", RecordedCall(outcome, called, card.version))
@@ -138,14 +144,14 @@ class UnprovedBook:
                     "only a message from {node} proves it: nothing in that case came from there",
                     node=found.contact.node,
                 )
-            )
+            ).at("message")
         changed = replace(found, thread=thread)
         self._keep(changed, Operation.COMBINATION, "unproved.link")
         return changed
 
     def drop(self, entry: UUID, reason: str) -> UnprovedEntry:
         """Note why no proved message is waited for; raises as :meth:`record_call`."""
-        changed = replace(self._open(entry), dropped=check_line(reason, "a reason"))
+        changed = replace(self._open(entry), dropped=check_line(reason, "a reason", "reason"))
         self._keep(changed, Operation.ALTERATION, "unproved.drop")
         return changed
 

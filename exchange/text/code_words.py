@@ -39,13 +39,13 @@ def find_code(name: str, words: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def code_of(name: str, words: str) -> str:
-    """As :func:`find_code`; raises :class:`UsageError` with the allowed values, and the likely one."""
+def code_of(name: str, words: str, field: str = "") -> str:
+    """As :func:`find_code`; raises :class:`UsageError` with the allowed values, and the likely one, about ``field``."""
     found = find_code(name, words)
     if found is None and name == "country" and _is_organisation(words):
         return words
     if found is None:
-        raise UsageError(refusal(name, words))
+        raise UsageError(refusal(name, words)).at(field)
     return found
 
 

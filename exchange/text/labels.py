@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from gettext import NullTranslations
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from keys.local.isolates import CLOSE, OPEN, bare
 from keys.local.translation import FACT, _, current, label_context, labelled, language, ngettext, pgettext
@@ -65,6 +67,78 @@ def _language_label(tag: str) -> str:
         return tag
     rest = [names.scripts.get(part) or names.territories.get(part) or part for part in parts]
     return f"{names.languages[first]} ({', '.join(rest)})" if rest else str(names.languages[first])
+
+
+# Which way a message of a type decides: the fields that say it, and the code list of each. Two messages of one type
+# are opposites by these alone.
+DECIDES: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "acknowledgement": (("will_answer", "will_answer"),),
+        "answer": (("completeness", "answer_completeness"), ("not_answered.ground.code", "refusal_ground")),
+        "closure": (("reason", "closure_reason"),),
+        "consent.reply": (("items.consent", "consent"),),
+        "consent.request": (("use", "item_use"),),
+        "consultation.close": (("outcome", "consultation_outcome"),),
+        "consultation.open": (("intends", "consultation_intent"),),
+        "data-protection.notice": (("action", "data_protection_action"),),
+        "decision": (("decisions.decision", "decision"),),
+        "incident": (("incident_kind", "incident_kind"),),
+        "information.spontaneous": (("stage", "information_stage"),),
+        "preservation.answer": (("targets.result", "preservation_result"),),
+        "preservation.follow-up": (("follow_up_kind", "follow_up_kind"),),
+        "preservation.risk": (("risk_kind", "risk_kind"),),
+        "preservation.risk-reply": (("proceed", ""),),
+        "retract": (("why", "retraction_reason"),),
+        "status.report": (("state", "case_state"), ("targets.state", "case_state")),
+        "traffic.partial-disclosure": (("disclosures.withheld.code", "refusal_ground"),),
+        "use.report": (("uses.use", "item_use"),),
+    }
+)
+
+
+def decision_codes(kind: str, draft: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    """Which way a draft of the type ``kind`` decides: (code list, code, how often); empty where it decides nothing.
+
+    Without a list the code is the name of a field that is yes or no, behind a comma what it is.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for path, codes in DECIDES.get(kind, ()):
+        for value in _values_at(draft, path.split(".")):
+            if isinstance(value, bool) and not codes:
+                found["", f"{path}, {'yes' if value else 'no'}"] += 1
+            elif isinstance(value, str) and codes:
+                found[codes, value] += 1
+    if kind == "correction" and isinstance(corrected := draft.get("message"), Mapping):
+        # It does not name the type that it corrects: what is a code of the list at its place counts.
+        for one in DECIDES:
+            for codes, code, count in decision_codes(one, corrected):
+                if not codes or code in load_codes(codes):
+                    found[codes, code] = count
+    return [(codes, code, count) for (codes, code), count in found.items()]
+
+
+def decision_label(kind: str, draft: Mapping[str, Any]) -> str:
+    """The same in words: "Refused", or "Granted (2); Refused (1)" where it is not the same for all."""
+    said = [(_decided(codes, code), count) for codes, code, count in decision_codes(kind, draft)]
+    return said[0][0] if len(said) == 1 else "; ".join(f"{text} ({count})" for text, count in said)
+
+
+def _decided(codes: str, code: str) -> str:
+    if codes:
+        return code_label(codes, code)
+    name, _comma, value = code.partition(", ")
+    return labelled(field_label(name), _("yes") if value == "yes" else _("no"))
+
+
+def _values_at(value: Any, path: Sequence[str]) -> Iterator[Any]:
+    """What stands at a path of a draft, in each part of a list on the way; a draft may lack any of it."""
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _values_at(one, path)
+    elif not path:
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _values_at(value.get(path[0]), path[1:])
 
 
 def state_label(state: str) -> str:

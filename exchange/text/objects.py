@@ -77,9 +77,12 @@ def sent_object(sent: SentMessage) -> dict[str, Any]:
 
 
 def draft_object(draft: Any) -> dict[str, Any]:
-    """A draft that the desk keeps (``exchange.office.release.KeptDraft``), without what it says."""
+    """A draft that the desk keeps (``exchange.office.release.KeptDraft``); of what it says only how it decides."""
+    from exchange.text.labels import decision_codes  # few commands that print objects print drafts
+
     names = ("id", "type", "drafted_by", "drafted_at", "state", "decided_by", "decided_at", "remark", "message")
-    return {name: getattr(draft, name) for name in (*names, "offered", "revision")}
+    said = {name: getattr(draft, name) for name in (*names, "offered", "revision")}
+    return {**said, "decides": [code for _codes, code, _count in decision_codes(draft.type, draft.draft)]}
 
 
 def transfer_object(transfer: Any) -> dict[str, Any]:

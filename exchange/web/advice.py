@@ -314,7 +314,8 @@ _BY_TEXT: dict[str, OnPage] = {
                " template")
     ),
     "seal the file anew from its source, and send it again (comity files supplement)": OnPage(
-        phrase("attach the file anew from its source, and send it in a new message")
+        phrase("attach the file anew from its source, and send it after this message"),
+        (_to(phrase("Send files that were not ready"), "/messages/{message}/do/supplement"),),
     ),
     "split its targets over several requests (--split does)": OnPage(
         phrase("split its targets over several requests")

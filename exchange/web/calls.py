@@ -15,7 +15,8 @@ A GET changes nothing. A POST comes from a form of ours with its token, does one
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,8 @@ from multidict import MultiDictProxy
 from exchange.desk.desk import Desk, utc_now
 from exchange.office.officers import Login
 from exchange.service.service import DeskService
+from exchange.web._marking import marked
+from exchange.web.advice import ways_of
 from exchange.web.done import done_text
 from exchange.web.field_names import field_name
 from exchange.web.following import Following
@@ -36,6 +39,8 @@ from exchange.web.signin.door import Door
 from exchange.web.signin.factors import OwnAccess
 from exchange.web.signin.kept import KeptForm
 from exchange.web.signin.sessions import WebSession, WebSessions
+from keys.local.isolates import shown
+from keys.local.printing import printable_line
 from keys.local.translation import _
 from keys.pages.assets import Assets
 from keys.pages.form_tokens import token_of
@@ -217,28 +222,59 @@ class PageCall:
         }
         return text.replace(KEPT_MARK, rendered(self.site.templates, "signin/kept-notice.html", notice), 1)
 
-    def refused(self, template: str, problem: ComityError, **values: Any) -> web.Response:
+    def refused(
+        self, template: str, problem: ComityError, *, beside: Mapping[str, str] | None = None, **values: Any
+    ) -> web.Response:
         """The form again, with what was typed and why it was refused.
 
-        Where the page has no such form any more, or not all fields of it, what was typed is kept, and the page says so.
-        A form that was sent before, and says something else now, is another one from here on.
+        A refusal that is about one field stands at it, as do the texts ``beside``, by the names of their fields. Where
+        the page has no such form any more, or not all fields of it, what was typed is kept, and the page says so. A
+        form that was sent before, and says something else now, is another one from here on.
         """
         if isinstance(problem, IdempotencyKeyUsedError):
             values["once"] = secrets.token_hex(16)
-        shown = self.page(template, status=problem.http_status, problem=problem, **values)
+        at_fields = {**({problem.field: _(problem.detail)} if problem.field else {}), **(beside or {})}
+        page = self._marked(template, problem, at_fields, values)
         session, path = self.session, self.request.path
         if self.request.method != "POST" or session is None or session.locked or self.fields is None:
-            return shown
+            return page
         form = KeptForm.of(path, self.back, self.fields.items())
-        _text, left = refilled(shown.text or "", [("", form)])
+        _text, left = refilled(page.text or "", [("", form)])
         if not form.typed or left == {"": []}:
-            return shown
+            return page
         session.keep(form)
-        return self.page(template, status=problem.http_status, problem=problem, **values)
+        return self._marked(template, problem, at_fields, values)
+
+    def _marked(
+        self, template: str, problem: ComityError, at_fields: Mapping[str, str], values: Mapping[str, Any]
+    ) -> web.Response:
+        """The form again: with the refusal at the fields that it is about, and else above the form."""
+        texts = {name: shown(printable_line(text)) for name, text in at_fields.items()}
+        # Links that lead on stand above the form: there is no room for them at a field.
+        above = (
+            problem if not texts or ways_of(problem) else UsageError(_("Look at what is marked, and send it again."))
+        )
+        page = self.page(template, status=problem.http_status, problem=above, **values)
+        text = marked(page.text or "", self.request.path, texts, self.form)
+        if text is None:
+            return self.page(template, status=problem.http_status, problem=problem, **values)
+        page.text = text
+        return page
 
     def go(self, path: str) -> web.Response:
         """On to a page of ours, after something was done (303)."""
         return web.Response(status=303, headers={"Location": own_path(path)})
+
+
+@contextmanager
+def read_from(field: str) -> Iterator[None]:
+    """Inside, what is refused is about the ``field`` of the form, unless it says about which it is."""
+    try:
+        yield
+    except ComityError as problem:
+        if problem.http_status < 500:  # else the fault is this machine's
+            problem.field = problem.field or field
+        raise
 
 
 Handle = Callable[[PageCall], Awaitable[web.StreamResponse]]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from html.parser import HTMLParser
 
+from exchange.web._markup import Attributes, Copied, tag_of
 from exchange.web.signin.kept import KeptForm, was_typed
 
-Attributes = list[tuple[str, str | None]]
 _KEEPS = frozenset({"hidden", "file", "password", "submit", "button", "image", "reset"})
 _TICKED = frozenset({"checkbox", "radio"})
 Left = dict[str, list[tuple[str, str]]]
@@ -32,10 +31,9 @@ def refilled(page: str, forms: Iterable[tuple[str, KeptForm]]) -> tuple[str, Lef
     return "".join(filling.written), filling.left
 
 
-class _Filling(HTMLParser):
+class _Filling(Copied):
     def __init__(self, wanted: Mapping[str, tuple[str, KeptForm]]) -> None:
-        super().__init__(convert_charrefs=False)
-        self.written: list[str] = []
+        super().__init__()
         self.left: Left = {}
         self._wanted = dict(wanted)
         self._at = ""
@@ -55,9 +53,6 @@ class _Filling(HTMLParser):
             text = self._field(tag, attrs, given, self._typed) or text
         self.written.append(text)
 
-    def handle_startendtag(self, tag: str, attrs: Attributes) -> None:
-        self.handle_starttag(tag, attrs)
-
     def _field(self, tag: str, attrs: Attributes, given: Mapping[str, str], typed: dict[str, list[str]]) -> str:
         name, values = given.get("name", ""), typed.get(given.get("name", ""))
         if tag == "input" and given.get("type", "text") in _TICKED and was_typed(name):
@@ -65,11 +60,11 @@ class _Filling(HTMLParser):
             ticked = values is not None and value in values
             if ticked and values is not None:
                 values.remove(value)
-            return _tag(tag, [one for one in attrs if one[0] != "checked"] + ([("checked", None)] if ticked else []))
+            return tag_of(tag, [one for one in attrs if one[0] != "checked"] + ([("checked", None)] if ticked else []))
         if tag == "input" and given.get("type", "text") in _KEEPS:
             typed.pop(name, None)
         elif tag == "input" and values:
-            return _tag(tag, [*(one for one in attrs if one[0] != "value"), ("value", values.pop(0))])
+            return tag_of(tag, [*(one for one in attrs if one[0] != "value"), ("value", values.pop(0))])
         elif tag == "textarea" and values:
             self._area = True
             return f"{self.get_starttag_text()}\n{escape(values.pop(0))}"
@@ -77,9 +72,9 @@ class _Filling(HTMLParser):
             self._chosen = values.pop(0) if values else None
         elif tag == "option" and self._chosen is not None:
             is_it = given.get("value") == self._chosen
-            return _tag(tag, [one for one in attrs if one[0] != "selected"] + ([("selected", None)] if is_it else []))
+            return tag_of(tag, [one for one in attrs if one[0] != "selected"] + ([("selected", None)] if is_it else []))
         elif tag == "details" and "open" not in given:
-            return _tag(tag, [*attrs, ("open", None)])
+            return tag_of(tag, [*attrs, ("open", None)])
         return ""
 
     def handle_endtag(self, tag: str) -> None:
@@ -92,28 +87,8 @@ class _Filling(HTMLParser):
             left = [(name, value) for name, values in self._typed.items() for value in values]
             self.left[self._at] = [(name, value) for name, value in left if value and was_typed(name)]
             self._typed = None
-        self.written.append(f"</{tag}>")
+        super().handle_endtag(tag)
 
     def handle_data(self, data: str) -> None:
         if not self._area:
-            self.written.append(data)
-
-    def handle_entityref(self, name: str) -> None:
-        self.handle_data(f"&{name};")
-
-    def handle_charref(self, name: str) -> None:
-        self.handle_data(f"&#{name};")
-
-    def handle_comment(self, data: str) -> None:
-        self.written.append(f"<!--{data}-->")
-
-    def handle_decl(self, decl: str) -> None:
-        self.written.append(f"<!{decl}>")
-
-
-def _tag(tag: str, attrs: Attributes) -> str:
-    return f"<{tag}{''.join(_attribute(name, value) for name, value in attrs)}>"
-
-
-def _attribute(name: str, value: str | None) -> str:
-    return f" {name}" if value is None else f' {name}="{escape(value)}"'
+            super().handle_data(data)

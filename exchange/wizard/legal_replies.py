@@ -19,7 +19,7 @@ from protocol.lifecycle.assistance_rules import TERMINAL as ASSISTANCE_OVER
 from protocol.lifecycle.case import AnyCase
 from protocol.lifecycle.conversation import OVER as CONVERSATION_OVER
 from protocol.lifecycle.conversation import ConversationCase
-from protocol.lifecycle.possible import STATED, SaidNow, barred, lifecycle_of, state_met
+from protocol.lifecycle.possible import STATED, SaidNow, barred, lifecycle_of, nothing_left, state_met
 from protocol.lifecycle.preservation import PreservationCase, state_at
 from protocol.lifecycle.preservation_rules import TERMINAL as PRESERVATION_OVER
 from protocol.lifecycle.reasons import Reason
@@ -75,7 +75,7 @@ class ReplyStanding:
     Where it may not: ``state`` is the one that keeps it from being written, ``states`` are those in which it may be
     written, ``rule`` is what says so, and ``reason`` what is against it where the state alone is not. ``moves``: it
     would bring one of the targets on, and is no courtesy beside what was said already. ``over``: all targets of the
-    case have ended.
+    case have ended. ``idle`` is a code of the list ``no_effect`` where it would do nothing.
     """
 
     type: str
@@ -86,6 +86,7 @@ class ReplyStanding:
     moves: bool = False
     over: bool = False
     reason: Reason | None = None
+    idle: str | None = None
 
     @property
     def legal(self) -> bool:
@@ -146,12 +147,13 @@ def reply_standings(case: Any, *, ours: bool, now: datetime) -> tuple[ReplyStand
         rows.sort(key=lambda row: row.fact is not STATED[name][0])
         before = tuple(dict.fromkeys(str(state) for row in rows for state in row.before))
         against = barred(case, name, SaidNow(by, now))
-        fitting = tuple(target for target, reason in against.items() if reason is None)
+        idle = nothing_left(case, name, SaidNow(by, now))
+        fitting = tuple(target for target, reason in against.items() if reason is None and idle is None)
         moving = {str(state) for row in rows if row.after is not None for state in row.before} - _OVER
         moves = any(met[target] in moving for target in fitting)
         # A state in which it may be written otherwise is not what bars it.
         reason = next((one for one in against.values() if one is not None and not one.state), None)
-        found.append(ReplyStanding(name, fitting, first, before, rows[0].source, moves, over, reason))
+        found.append(ReplyStanding(name, fitting, first, before, rows[0].source, moves, over, reason, idle))
     return tuple(found)
 
 

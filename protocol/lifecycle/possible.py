@@ -17,8 +17,8 @@ from uuid import UUID
 
 from protocol.lifecycle import facts as f
 from protocol.lifecycle.assistance import ASSISTANCE, EMERGENCY, AssistanceCase
-from protocol.lifecycle.case import AnyCase
-from protocol.lifecycle.conversation import CONVERSATION, MOVING
+from protocol.lifecycle.case import AnyCase, is_over
+from protocol.lifecycle.conversation import CONVERSATION, MOVING, ConversationCase
 from protocol.lifecycle.folding import Lifecycle, as_asked_by, side_of
 from protocol.lifecycle.preservation import PRESERVATION, PreservationCase
 from protocol.lifecycle.reasons import Reason
@@ -73,6 +73,22 @@ def barred(case: AnyCase, kind: str, said: SaidNow) -> Mapping[str, Reason | Non
         target.name: _against(lifecycle, opening, target, _probes(kind, target, opening, said))
         for target in case.targets
     }
+
+
+def nothing_left(case: AnyCase, kind: str, said: SaidNow) -> str | None:
+    """The code of the list ``no_effect`` by which a message of the type does nothing here now, whatever it says.
+
+    Each side closes for itself, once. A request that ended unseen can still be acknowledged; once that was done, and
+    all of it has ended, another acknowledgement promises nothing any more.
+    """
+    own = [step for step in case.history if step.fact.by == said.by]
+    if kind == "closure" and (closed := {step.target for step in own if isinstance(step.fact, f.Closed)}):
+        left = (name for name, reason in barred(case, kind, said).items() if reason is None and name not in closed)
+        return None if any(True for _name in left) else "closed_before"
+    if kind == "acknowledgement" and any(isinstance(step.fact, f.Acknowledged) for step in own):
+        asks = not isinstance(case, ConversationCase)
+        return "over_before" if asks and is_over(case, said.at) else None
+    return None
 
 
 def barred_awaiting(case: AnyCase, said: SaidNow) -> Reason | None:

@@ -25,11 +25,13 @@ from uuid import UUID
 from protocol.codes import load_codes
 from protocol.encoding.phrase import phrase
 from protocol.lifecycle import facts as f
+from protocol.lifecycle.possible import SaidNow, nothing_left
 from protocol.lifecycle.projection import cases_of, opening_in
 from protocol.lifecycle.thread import ThreadMessage, facts_of
 from protocol.messages.corrections import as_corrected, original_of
 from protocol.messages.schema.base import Message, UnknownMessage
 from protocol.messages.schema.conditions import ConditionAccept
+from protocol.messages.types.acknowledgement import Acknowledgement
 from protocol.messages.types.confidentiality import ConfidentialityRenew
 from protocol.messages.types.consent import conditions_of, conditions_to_accept
 from protocol.messages.types.consent import opening_in as offer_opened_by
@@ -236,6 +238,17 @@ def _of_a_closure(thread: _Thread, message: Message) -> NoEffect | None:
     return NoEffect("closed_before", earlier[-1].id)
 
 
+def _of_an_acknowledgement(thread: _Thread, message: Message) -> NoEffect | None:
+    """Of the request: what acknowledges another message is a word beside the course."""
+    if not isinstance(message, Acknowledgement) or message.in_reply_to != message.thread:
+        return None
+    now = SaidNow(message.sender, message.sent_at)
+    found = (nothing_left(case, message.type, now) for case in cases_of(thread.entries).values())
+    code = next((one for one in found if one is not None), None)
+    earlier = [one for one in thread.standing() if isinstance(one, Acknowledgement) and one.sender == message.sender]
+    return NoEffect(code, earlier[-1].id) if code is not None and earlier else None
+
+
 def _of_silence(thread: _Thread, message: Message) -> NoEffect | None:
     if not isinstance(message, ConfidentialityRenew):
         return None
@@ -284,6 +297,7 @@ _RULES = (
     _of_conditions,
     _of_a_consultation,
     _of_a_closure,
+    _of_an_acknowledgement,
     _of_silence,
     _of_a_correction,
     _of_the_same_words,

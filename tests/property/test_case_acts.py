@@ -59,8 +59,11 @@ ELSEWHERE = {
     "correction": "on the page of the message that is corrected: it repeats all that the message said",
     "retract": "on the page of the message that is taken back",
     "contact.test-reply": "replies to tests are on the page of tests",
-    "files": "on the page of the answer that they follow, with why it is done at the terminal",
+    "files": "on the page of the answer that they follow",
 }
+
+# What nobody says again when it is over: offered only as long as the service takes it.
+ONCE = {"closure", "acknowledgement"}
 
 
 def _rows(thread: Thread, own: str) -> Iterator[InboxRow]:
@@ -162,7 +165,10 @@ def test_all_that_the_service_takes_in_a_case_is_offered_or_named_on_its_pages_i
             for own in (TOKYO, PARIS):
                 offered, barred = _named(thread, own, now)
                 for kind in SAID:
-                    if kind in ELSEWHERE or not _is_taken(thread, kind, own, now):
+                    taken = kind not in ELSEWHERE and _is_taken(thread, kind, own, now)
+                    if not taken and kind in ONCE and _leads_to(kind, offered):
+                        wrong.append((step, now == last + _LATE, own, kind, "offered, and refused"))
+                    if not taken:
                         continue
                     tried += 1
                     if not _leads_to(kind, offered):

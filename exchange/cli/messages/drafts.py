@@ -25,7 +25,7 @@ from exchange.cli.messages.printing import report_sent
 from exchange.cli.output import line, listed, print_json, safe
 from exchange.i18n import _
 from exchange.office.draft_ids import DRAFT_ID
-from exchange.text.labels import code_label
+from exchange.text.labels import code_label, decision_label
 from exchange.text.objects import draft_object
 from keys.local.files import PRIVATE_MODE
 from keys.local.given_files import FileKind
@@ -48,7 +48,7 @@ def list_(
 
     async def work(desk: Desk) -> None:
         kept = await desk.messages.saved_drafts()
-        heads = [_("Id"), _("Type"), _("Written by"), _("At"), _("State"), _("Remark")]
+        heads = [_("Id"), _("Type"), _("Decides"), _("Written by"), _("At"), _("State"), _("Remark")]
         shown = (_("Drafts"), heads, lambda: map(_cells, kept))
         listed({"drafts": [*map(draft_object, kept)]}, shown, as_json=as_json)
 
@@ -57,7 +57,8 @@ def list_(
 
 def _cells(one: KeptDraft) -> tuple[object, ...]:
     kind = code_label("message_type", one.type) if one.type else None
-    return str(one.id)[-SHORT_ID:], kind, one.drafted_by, one.drafted_at, one.state, one.remark
+    decides = decision_label(one.type, one.draft) or None
+    return str(one.id)[-SHORT_ID:], kind, decides, one.drafted_by, one.drafted_at, one.state, one.remark
 
 
 @app.command(

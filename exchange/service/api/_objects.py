@@ -61,6 +61,7 @@ DRAFT = NamedShape(
         "message": UUID | None,
         "offered": bool,
         "revision": int,
+        "decides": [str],
     },
 )
 TRACKING = NamedShape(

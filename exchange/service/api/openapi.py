@@ -31,6 +31,7 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "code": {"type": "string", "description": "a stable code of docs/protocol.md"},
+        "field": {"type": "string", "description": "what was given that the refusal is about, where it is one thing"},
         "problems": {
             "type": "array",
             "items": {

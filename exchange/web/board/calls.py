@@ -42,7 +42,7 @@ async def record(call: PageCall) -> web.StreamResponse:
     outcome = call.text("outcome")
     try:
         if outcome not in _OUTCOMES or place.subject is None:
-            raise UsageError(_("Say what came of the call."))
+            raise UsageError(_("Say what came of the call.")).at("outcome")
         await desk.cases.record_call(
             place.subject.id,
             outcome,

@@ -16,6 +16,7 @@ from exchange.text.labels import code_label, deadline_label, how_far_label, nati
 from exchange.views import SendStatus
 from exchange.web.calls import PageCall
 from exchange.web.case.do import done_code
+from exchange.web.case.reply import marked
 from exchange.web.case.words import SAID_TO_ALL, reply_text
 from exchange.web.forms.acts import ACTS
 from exchange.web.forms.fields import once_of, typed_in, with_typed
@@ -69,13 +70,15 @@ async def say(call: PageCall) -> web.StreamResponse:
     form, typed = ModelForm(MESSAGE_TYPES[kind], TargetChoice()), typed_in(call, desk.address)
     fields, nations = form.read(typed), typed.several("nations")
     try:
-        if typed.errors or not nations:
-            raise UsageError(_("Choose the nations, and look at what is marked."))
+        _require_some(nations)
+        if typed.errors:
+            raise UsageError(_("Look at what is marked, and send it again."))
         with under_key(call.text("once") or None):
             sent = await desk.parents.say(parent, kind, fields, nations=nations)
     except ComityError as problem:
         values = await _values(call, desk, parent, kind)
-        return call.refused(_SAY, problem, **{**values, "group": form.shown({}, typed), "chosen": nations})
+        group, rest = marked(form, typed, problem)
+        return call.refused(_SAY, problem, **{**values, "group": group, "rest": rest, "chosen": nations})
     return call.go(f"/parents/{parent}?done={done_code(sent[-1])}")
 
 
@@ -96,8 +99,7 @@ async def keep_back(call: PageCall) -> web.StreamResponse:
     typed = typed_in(call, desk.address)
     nations = typed.several("nations")
     try:
-        if not nations:
-            raise UsageError(_("Choose the nations, and look at what is marked."))
+        _require_some(nations)
         view = await desk.parents.call_off(parent, typed.one("reason").strip() or None, nations=nations)
         left = [
             nation_label(child.nation)
@@ -112,6 +114,12 @@ async def keep_back(call: PageCall) -> web.StreamResponse:
         fields = with_typed(values["fields"], typed)
         return call.refused(_SAY, problem, **{**values, "fields": fields, "chosen": nations})
     return call.go(f"/parents/{parent}?done=case-{_KEEP_BACK.done}")
+
+
+def _require_some(nations: Sequence[str]) -> None:
+    """Return where a nation is chosen; raises :class:`UsageError`."""
+    if not nations:
+        raise UsageError(_("Choose the nations.")).at("nations")
 
 
 def _waiting(view: ParentView) -> list[str]:
@@ -137,6 +145,7 @@ async def _values(call: PageCall, desk: Desk, parent: UUID, kind: str) -> dict[s
         "button": _("Send to each of them"),
         "danger": False,
         "fields": (),
+        "rest": [],
     }
 
 
@@ -149,6 +158,7 @@ async def _keeping(call: PageCall, desk: Desk, parent: UUID) -> dict[str, Any]:
         "danger": True,
         "group": None,
         "fields": SignatureForm(_KEEP_BACK).fields(),
+        "rest": [],
     }
 
 

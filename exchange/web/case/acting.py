@@ -200,7 +200,9 @@ def _not_now(parts: CaseParts, standing: ReplyStanding, legal: set[str]) -> NotN
     states = "; ".join(state_label(state) for state in standing.states[:_NAMED])
     if len(standing.states) > _NAMED:
         states = _("{states} and others").format(states=states)
-    if standing.reason is not None:
+    if standing.idle is not None:
+        why = _("{why}.").format(why=code_label("no_effect", standing.idle))
+    elif standing.reason is not None:
         why = _("{why}.").format(why=reason_label(standing.reason))
     else:
         why = _("not while the state is: {state}. It can be done while it is: {states}.").format(

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from exchange.desk.desk import Desk
 from exchange.messaging.once import under_key
-from exchange.text.labels import code_label, with_rule
+from exchange.office.release import KeptDraft
+from exchange.text.labels import code_label
 from exchange.views import Direction, InboxRow, SendStatus, SentMessage
 from exchange.web.calls import PageCall
 from exchange.web.case._content import gone_out, read_beside
@@ -26,7 +27,6 @@ from keys.local.translation import _
 from protocol.encoding.phrase import phrase
 from protocol.errors import (
     ComityError,
-    InvalidMessageError,
     NotFoundError,
     NothingOpenError,
     UsageError,
@@ -200,24 +200,13 @@ async def _do(call: PageCall, desk: Desk, act: CaseAct, place: ActPlace) -> web.
         with under_key(call.text("once") or None):
             done = await form.taking.run_with(desk, named, body)
     except ComityError as problem:
-        beside_fields, rest = told_of(problem, form.taking.given)
+        beside_fields, rest = form.beside(problem)
         typed.errors |= beside_fields
         values = _values(call, act, place, with_typed(form.fields(), typed))
         return call.refused(TEMPLATE, problem, **{**values, "rest": rest, "read": await judged_in(desk, place, act.on)})
+    if isinstance(done, KeptDraft):  # its files are attached there, and it is sent from there
+        return call.go(f"/drafts/{done.id}/files")
     return call.go(f"{place.back}?done={said_of(done, act.done)}")
-
-
-def told_of(problem: ComityError, names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The problems of a message beside the fields of these names, and those that belong to none."""
-    beside: dict[str, str] = {}
-    rest: list[str] = []
-    for name, rule, text in problem.problems if isinstance(problem, InvalidMessageError) else ():
-        told = with_rule(text, rule)
-        if name in names:
-            beside.setdefault(name, told)
-        else:
-            rest.append(told)
-    return beside, rest
 
 
 def done_code(sent: SentMessage) -> str:

@@ -22,7 +22,6 @@ from exchange.web.forms.fields import code_options
 from keys.local.translation import _
 from protocol.errors import ComityError, ConditionsOpenError, StillUnderWayError
 from protocol.lifecycle.folding import StandingState
-from protocol.messages.handling_rules import Action
 from protocol.messages.types.consent import conditions_of
 
 _READ, _PROOFS, _LETTER = "case/message.html", "case/proofs.html", "case/letter.html"
@@ -75,7 +74,7 @@ async def _acts(call: PageCall, desk: Desk, shown: ShownMessage) -> MessageActs:
     standing = shown.standing
     about = OfMessage(
         row,
-        objections=await desk.messages.objections(row.id, Action.FORWARD),
+        objections=await desk.messages.kept_from_all(row.id),
         under_conditions=any(conditions_of(shown.message)),
         taken_back=standing is not None and standing.state is StandingState.RETRACTED,
         not_anew=await _not_anew(desk, row),
@@ -107,16 +106,16 @@ async def ask_logs(call: PageCall) -> web.StreamResponse:
     return await _proofs(call, online=True)
 
 
-async def _proofs(call: PageCall, *, online: bool) -> web.Response:
+async def _proofs(call: PageCall, *, online: bool, refusal: ComityError | None = None) -> web.Response:
     desk = await call.desk()
     row = await row_of(desk, call)
     try:
         report = await desk.evidence.verify(row.id, online=online)
     except ComityError as problem:
-        return call.refused(_PROOFS, problem, **_head(row), report=None)
-    return call.page(
-        _PROOFS, **_head(row), **_report(report), online=online, purposes=code_options("record_purpose", empty=False)
-    )
+        return call.refused(_PROOFS, refusal or problem, **_head(row), report=None)
+    values = {**_head(row), **_report(report), "online": online}
+    values["purposes"] = code_options("record_purpose", empty=False)
+    return call.refused(_PROOFS, refusal, **values) if refusal is not None else call.page(_PROOFS, **values)
 
 
 def _report(report: VerificationReport) -> dict[str, Any]:
@@ -168,7 +167,7 @@ async def evidence(call: PageCall) -> web.StreamResponse:
     try:
         bag = await give_bag(desk, row.id, call.text("to"), call.text("purpose"), disclose=disclose)
     except ComityError as problem:
-        return call.refused(_PROOFS, problem, **_head(row), report=None)
+        return await _proofs(call, online=False, refusal=problem)
     return download(bag, f"evidence-{short(row.id)}.zip", "application/zip")
 
 

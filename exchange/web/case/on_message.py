@@ -14,7 +14,7 @@ from exchange.web.case.acting import ANYBODY, NotNow, OfferedAct, may_send, of_o
 from exchange.web.case.words import PAGES, reply_text
 from keys.local.translation import _
 from protocol.lifecycle.beside import GIVES, out_of_place
-from protocol.lifecycle.possible import STATED, SaidNow, barred
+from protocol.lifecycle.possible import STATED, SaidNow, barred, nothing_left
 from protocol.messages.attached import SUPPLEMENTED
 from protocol.messages.handling_rules import Objection
 
@@ -79,9 +79,10 @@ def _with_own(about: OfMessage) -> tuple[list[OfferedAct], list[NotNow]]:
         refused += [NotNow(reply_text(kind), why, "", act=_path(about, kind)) for kind in ("correction", "retract")]
     else:
         found += [_act(about, "correction"), _act(about, "retract", "danger")]
-    if about.row.type in SUPPLEMENTED:
-        why = _("whoever runs this desk does it at the terminal.")
-        refused.append(NotNow(_("Send files that were not ready"), why, "", act=_path(about, "files")))
+    if about.row.type in SUPPLEMENTED and about.taken_back:
+        refused.append(NotNow(reply_text("files"), _("it was taken back."), "", act=_path(about, "files")))
+    elif about.row.type in SUPPLEMENTED:
+        found.append(_act(about, "files"))
     if about.not_anew == "":
         found.append(OfferedAct(_("Send it anew"), f"{base}/do/resend"))
         found.append(OfferedAct(_("It is needed no more"), f"{base}/do/put-aside"))
@@ -126,7 +127,11 @@ def _with_any(about: OfMessage) -> tuple[list[OfferedAct], list[NotNow]]:
         return [_act(about, "forward"), call], []
     rules = "; ".join(dict.fromkeys(code_label("handling_objection", one.code) for one in about.objections))
     why = _("its labels forbid it: {rules}.").format(rules=rules)
-    return [call], [NotNow(reply_text("forward"), why, "", act=_path(about, "forward"))]
+    act = _path(about, "forward")
+    if about.row.direction is Direction.SENT:  # nobody is asked for consent to pass on what this office made itself
+        return [call], [NotNow(reply_text("forward"), why, "", act=act)]
+    way = _("Ask for their consent."), _path(about, "consent.request")
+    return [call], [NotNow(reply_text("forward"), why, "", *way, act)]
 
 
 def _against(about: OfMessage, parts: CaseParts, kind: str, own: str, now: datetime) -> str | None:
@@ -134,6 +139,9 @@ def _against(about: OfMessage, parts: CaseParts, kind: str, own: str, now: datet
     if kind not in STATED or (kind == "acknowledgement" and about.row.id != parts.thread):
         return None
     said = SaidNow(own, now, about.row.id)
+    idle = [nothing_left(case, kind, said) for case in parts.cases.values()]
+    if code := next((one for one in idle if one is not None), None):
+        return _("{why}.").format(why=code_label("no_effect", code))
     found = [reason for case in parts.cases.values() for reason in barred(case, kind, said).values()]
     if not found or None in found:
         return None

@@ -25,7 +25,14 @@ from exchange.web.forms.model_form import ModelForm, Problems, merged, names_tar
 from exchange.wizard.legal_replies import TargetChoice, reply_standings, target_choice
 from keys.local.translation import _, labelled
 from protocol.encoding.phrase import phrase
-from protocol.errors import ComityError, ForbiddenError, InvalidMessageError, NotFoundError, NothingOpenError
+from protocol.errors import (
+    ComityError,
+    ForbiddenError,
+    InvalidMessageError,
+    NotFoundError,
+    NothingOpenError,
+    UsageError,
+)
 from protocol.lifecycle.preservation import PreservationCase
 from protocol.messages.corrections import own_fields
 from protocol.messages.handling_rules import REQUESTS
@@ -230,7 +237,9 @@ async def correct(call: PageCall) -> web.StreamResponse:
     }
     changes |= dict.fromkeys(before.keys() - fields.keys())
     try:
-        if typed.errors or not call.text("reason"):
+        if not call.text("reason"):
+            raise UsageError(_("Fill in this field.")).at("reason")
+        if typed.errors:
             raise InvalidMessageError(_("Look at what is marked, and send it again."))
         if not changes:
             raise InvalidMessageError(_("Nothing was changed: there is nothing to correct."))

@@ -13,7 +13,7 @@ from exchange.acts.cases import CaseParts
 from exchange.cases.threads import shared_state
 from exchange.desk.desk import Desk
 from exchange.text.due import unopened_lines
-from exchange.text.labels import code_label, entry_label, nation_label, short_label, state_until
+from exchange.text.labels import code_label, decision_label, entry_label, nation_label, short_label, state_until
 from exchange.views import CaseRow
 from exchange.web.calls import PageCall
 from exchange.web.case._targets import identifiers_of
@@ -24,7 +24,7 @@ from exchange.web.case.standing import due_lines, is_ours, target_table
 from keys.local.translation import _
 from protocol.address import Address
 from protocol.errors import ComityError, NotFoundError
-from protocol.messages.handling_rules import Action, Objection
+from protocol.messages.handling_rules import Objection
 
 TEMPLATE = "case/case.html"
 
@@ -102,6 +102,7 @@ async def case_values(call: PageCall, desk: Desk, thread: UUID) -> dict[str, Any
         "unopened_lines": unopened_lines,
         "drafts": await desk.office.waiting_in(thread, [one.id for one in parts.rows]) if waits else [],
         "code_label": code_label,
+        "decision_label": decision_label,
         "acts": acts_of(
             parts,
             str(own),
@@ -157,7 +158,7 @@ async def _objections(desk: Desk, parts: CaseParts) -> tuple[Objection, ...]:
     if first is None:
         return ()
     try:
-        return await desk.messages.objections(first.id, Action.FORWARD)
+        return await desk.messages.kept_from_all(first.id)
     except ComityError:
         return ()
 

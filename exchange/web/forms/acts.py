@@ -18,6 +18,7 @@ from exchange.desk.referrals import DeskReferrals
 from exchange.desk.replies import DeskReplies
 from exchange.service.api.signatures import Act
 from protocol.encoding.phrase import phrase
+from protocol.messages.attached import SUPPLEMENTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class CaseAct:
     ``own`` (None: of either side); empty: the request. ``sends`` is the type of the message that it sends, where that
     names targets. ``codes`` are the code lists of fields, ``only`` those fields that are asked for where not all are,
     ``fixed`` values that are not asked for. ``done`` is the code of what is said afterwards, where the act sends
-    nothing.
+    nothing. ``in_message`` are the names that its message has for fields, where they are others.
     """
 
     name: str
@@ -45,6 +46,7 @@ class CaseAct:
     done: str = ""
     danger: bool = False
     labels: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    in_message: Mapping[str, str] = field(default_factory=dict)
 
 
 _THEIRS = phrase("It goes to the other side, in the thread of the case and under its labels.")
@@ -129,6 +131,7 @@ _EVERYTHING = (
         phrase("Who made it decides whether it may be passed on, or used in proceedings."),
         codes={"action": "handling_action"},
         labels={"purpose": (phrase("What for"), "")},
+        in_message={"recipients": "to", "use": "action"},
     ),
     CaseAct(
         "give-consent",
@@ -137,6 +140,7 @@ _EVERYTHING = (
         phrase("Send the consent"),
         on=("consent.request",),
         labels={"conditions": (phrase("Under these conditions"), phrase("One a line; none: without conditions."))},
+        in_message={"valid_until": "until"},
     ),
     CaseAct(
         "refuse-consent",
@@ -144,6 +148,16 @@ _EVERYTHING = (
         phrase("Refuse consent"),
         phrase("Send the refusal"),
         on=("consent.request",),
+    ),
+    CaseAct(
+        "supplement",
+        replies.begin_supplement,
+        phrase("Send files that were not ready"),
+        phrase("Go on to the files"),
+        phrase("They follow under the labels, conditions and authorisation of this message. They are attached next."),
+        on=tuple(sorted(SUPPLEMENTED)),
+        own=True,
+        labels={"text": (phrase("Some words with them"), "")},
     ),
     CaseAct(
         "explain",
@@ -175,6 +189,7 @@ _EVERYTHING = (
         phrase("Pass the request on within our State"),
         phrase("Pass it on and tell its maker"),
         phrase("Two messages: the request to the competent office, and word of it to who made it."),
+        in_message={"forwarded_reference": "reference"},
     ),
     CaseAct(
         "point-to",
@@ -191,6 +206,7 @@ _EVERYTHING = (
         phrase("Tell the asking office that an authority of ours must decide first"),
         phrase("Tell them"),
         _THEIRS,
+        in_message={"text": "reason", "expected_until": "until", "next_update_by": "until"},
     ),
     CaseAct(
         "call-off",

@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from exchange.service.api.signatures import MESSAGES, SECRETS, Taking, taking_of, without_none
+from exchange.text.labels import with_rule
 from exchange.web.forms.acts import LABELS, CaseAct
 from exchange.web.forms.fields import PageField, Typed, barred_lines, code_options, instant_hint, named_in, names_field
 from exchange.wizard.answers import chosen_code
@@ -18,6 +19,7 @@ from exchange.wizard.legal_replies import TargetChoice
 from exchange.wizard.question import AnswerProblem
 from keys.local.translation import _
 from protocol.address import Address
+from protocol.errors import ComityError, InvalidMessageError
 
 NO_TARGETS = TargetChoice()
 _LONG = frozenset({"text", "reason", "question", "remark", "because", "purpose", "law", "contact"})
@@ -58,7 +60,7 @@ class SignatureForm:
         if kind == "check":
             shown = "yes" if parameter.default is True else ""
         made = PageField(
-            name=_SECRET if kind == "secret" else name,
+            name=self._name_of(name),
             label=_(label),
             kind=kind,
             values=(shown,) if shown else (),
@@ -138,6 +140,29 @@ class SignatureForm:
         except AnswerProblem as problem:
             typed.errors[name] = _(problem.text)
             return None
+
+    def beside(self, problem: ComityError) -> tuple[dict[str, str], list[str]]:
+        """What a refusal says of fields, by the names that they have in the form; and what belongs to none of them."""
+        if problem.field in self._asked:
+            return {self._name_of(problem.field): _(problem.detail)}, []
+        found: dict[str, str] = {}
+        rest: list[str] = []
+        for name, rule, text in problem.problems if isinstance(problem, InvalidMessageError) else ():
+            told = with_rule(text, rule)
+            field = self._field_of(name)
+            if field is None:
+                rest.append(told)
+            else:
+                found.setdefault(self._name_of(field), told)
+        return found, rest
+
+    def _field_of(self, name: str) -> str | None:
+        """The field of the form that the message has under ``name``, such as items.0.valid_until."""
+        said = (self._act.in_message.get(part, part) for part in name.split("."))
+        return next((part for part in said if part in self._asked), None)
+
+    def _name_of(self, field: str) -> str:
+        return _SECRET if self._kind(field) == "secret" else field
 
     def named(self, thread: UUID, subject: UUID | None) -> dict[str, Any]:
         """The values of the parameters that the place of the act says."""

@@ -26,7 +26,7 @@ def number_of(call: PageCall, name: str, default: int, most: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
-        raise UsageError(_("a number from 1 to {most} is wanted for {name}").format(most=most, name=name))
+        raise UsageError(_("a number from 1 to {most} is wanted for {name}").format(most=most, name=name)).at(name)
     return int(text)
 
 
@@ -46,7 +46,7 @@ def day_of(call: PageCall, name: str, zone: tzinfo | None = None) -> datetime | 
     try:
         return datetime.combine(date.fromisoformat(text), time(), zone or shown_zone())
     except (ValueError, OverflowError):
-        raise UsageError(_("a day is wanted for {name}, such as 2026-11-23").format(name=name)) from None
+        raise UsageError(_("a day is wanted for {name}, such as 2026-11-23").format(name=name)).at(name) from None
 
 
 def end_of(call: PageCall, name: str, zone: tzinfo | None = None) -> datetime | None:
@@ -57,7 +57,7 @@ def end_of(call: PageCall, name: str, zone: tzinfo | None = None) -> datetime | 
     try:
         return datetime.combine(begins.date() + timedelta(days=1), time(), zone or shown_zone())
     except (ValueError, OverflowError):
-        raise UsageError(_("a day is wanted for {name}, such as 2026-11-23").format(name=name)) from None
+        raise UsageError(_("a day is wanted for {name}, such as 2026-11-23").format(name=name)).at(name) from None
 
 
 def link(path: str, given: Mapping[str, str | int | None]) -> str:
@@ -102,4 +102,4 @@ def moment_of(call: PageCall, name: str, *, needed: bool = False) -> datetime | 
         return (found if found.tzinfo is not None else found.replace(tzinfo=shown_zone())).astimezone(UTC)
     except (ValueError, OverflowError):
         wanted = _("a date and time is wanted for {name}, such as 2026-11-23 10:00")
-        raise UsageError(wanted.format(name=name)) from None
+        raise UsageError(wanted.format(name=name)).at(name) from None

@@ -12,7 +12,7 @@ from babel import Locale
 from babel.dates import format_date, format_skeleton
 
 from exchange.text.due import instant_text, kind_label, lane_label, measured_text, span_text
-from exchange.text.labels import code_label, deadline_label, how_far_label, state_label, with_rule
+from exchange.text.labels import code_label, deadline_label, decision_label, how_far_label, state_label, with_rule
 from exchange.text.zones import in_zone, shown_zone
 from keys.directory.cards import ContactPointCard
 from keys.directory.duty_hours import zone_of
@@ -87,6 +87,7 @@ WORDS: Mapping[str, Any] = MappingProxyType(
         "left": left_text,
         "pressing": pressing,
         "code": code_label,
+        "decides": decision_label,
         "state": state_label,
         "far": how_far_label,
         "with_rule": with_rule,

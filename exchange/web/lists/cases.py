@@ -40,10 +40,11 @@ async def _listed(call: PageCall, desk: Desk, problem: ComityError | None = None
         problem = problem or refused
     views = await desk.office.saved_views()
     values |= {
-        "filtered": any(wanted.values()),
+        # A view that was refused is still there to be kept.
+        "filtered": any(wanted.values()) or "query" in call.form,
         "before": link("/cases", {**wanted, "page": values["page"] - 1 or None}) if values["page"] > 1 else "",
         "after": link("/cases", {**wanted, "page": values["page"] + 1}) if values["more"] else "",
-        "query": link("", wanted).removeprefix("?"),
+        "query": call.form.get("query", link("", wanted).removeprefix("?")),
         "views": views,
         "choices": await _choices(desk),
     }
@@ -58,9 +59,9 @@ def _filter(call: PageCall) -> CaseFilter:
     if side and side not in _SIDES:
         raise UsageError(_("the side is ours or theirs"))
     if state and state not in _states():
-        raise UsageError(_("there is no such state"))
+        raise UsageError(_("there is no such state")).at("state")
     if label and label.upper() not in _labels():
-        raise UsageError(_("there is no such label"))
+        raise UsageError(_("there is no such label")).at("label")
     return CaseFilter(
         nation=call.query("nation") or None,
         state=state or None,

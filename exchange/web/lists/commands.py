@@ -63,6 +63,7 @@ PAGE_OF: dict[str, str] = {
     "erase due": "/erasure/due",
     "evidence bag": "/messages/{message}/evidence",
     "explain": f"{_CASE}/explain",
+    "files supplement": f"{_MESSAGE}/supplement",
     "files cancel": "/messages/{message}/files/cancel",
     "files custody": "/messages/{message}/files",
     "files export": "/messages/{message}/files/export",
@@ -129,7 +130,6 @@ NO_PAGE: dict[str, str] = {
         _AUDITOR,
     ),
     **dict.fromkeys(("bundle export", "bundle import"), _CARRIED),
-    "files supplement": "its files are sealed on the person's own machine; an answer on a page waits for its files",
     **dict.fromkeys(("officer key", "officer passphrase"), _OWN_KEY),
     **dict.fromkeys(
         (

@@ -265,7 +265,7 @@ async def reply(call: PageCall) -> web.StreamResponse:
     try:
         chosen: Sequence[str] = call.texts("test")
         if not chosen:
-            raise UsageError(_("choose at least one test"))
+            raise UsageError(_("choose at least one test")).at("test")
         with under_key(call.text("once") or None):
             await reply_to_tests(desk, tests=[uuid_of(one) for one in chosen], remark=call.text("remark") or None)
     except ComityError as problem:

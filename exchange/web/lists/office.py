@@ -18,7 +18,7 @@ from exchange.acts.office import (
 from exchange.desk.desk import Desk
 from exchange.office.erasure import Erased
 from exchange.office.officers import Role
-from exchange.web.calls import Page, PageCall
+from exchange.web.calls import Page, PageCall, read_from
 from exchange.web.lists._counting import erasable, forget_erasable
 from exchange.web.lists._query import uuid_of
 from exchange.web.lists._showing import refuse, show
@@ -65,7 +65,7 @@ async def register(call: PageCall) -> web.StreamResponse:
     async def act(desk: Desk) -> None:
         first, again = call.form.get("passphrase", ""), call.form.get("passphrase_again", "")
         if not first or first != again:
-            raise UsageError(_("type the same passphrase twice"))
+            raise UsageError(_("type the same passphrase twice")).at("passphrase_again")
         given = (call.text("officer"), call.text("name"), call.text("job_title"), call.texts("role"))
         await add_officer(desk, desk.home.officers, *given, first.encode())
 
@@ -160,7 +160,8 @@ async def erase_one(call: PageCall) -> web.StreamResponse:
     desk = await call.desk()
     try:
         _require_agreed(call)
-        thread = (await desk.messages.row(await desk.messages.resolve(call.text("case")))).thread
+        with read_from("case"):
+            thread = (await desk.messages.row(await desk.messages.resolve(call.text("case")))).thread
         forget_erasable(call.site)
         done = await desk.office.erase_case(thread, call.text("ground"))
     except ComityError as problem:
@@ -171,7 +172,7 @@ async def erase_one(call: PageCall) -> web.StreamResponse:
 def _require_agreed(call: PageCall) -> None:
     """Nothing irreversible is done by one click."""
     if call.text("agree") != "1":
-        raise UsageError(_("mark that you mean it: this cannot be undone"))
+        raise UsageError(_("mark that you mean it: this cannot be undone")).at("agree")
 
 
 PAGES = (

@@ -58,7 +58,7 @@ def _fits(call: PageCall) -> Any:
     operation, officer, act = (call.query(name).strip() for name in ("operation", "officer", "act"))
     case = uuid_of(call.query("case").strip()) if call.query("case").strip() else None
     if operation and operation not in load_codes("record_operation"):
-        raise UsageError(_("there is no such operation"))
+        raise UsageError(_("there is no such operation")).at("operation")
 
     def fits(record: ProcessingRecord) -> bool:
         return (
@@ -119,7 +119,7 @@ async def keep_reason(call: PageCall) -> web.StreamResponse:
     """Keep why, for what is looked at from now on: until another is said, or the session is locked or ends."""
     desk, session = await call.desk(), call.signed_in()
     try:
-        purpose, reason = check_purpose(call.text("purpose")), check_line(call.text("reason"), "a reason")
+        purpose, reason = check_purpose(call.text("purpose")), check_line(call.text("reason"), "a reason", "reason")
     except ComityError as problem:
         return _reason(call, desk, problem)
     session.purpose, session.reason = purpose, reason

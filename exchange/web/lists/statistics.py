@@ -73,7 +73,7 @@ def _period(call: PageCall, below: int) -> Period:
     if since is None and until is None:
         return Period(_months_ago(call.now, 2), None)
     if since is not None and until is not None and until <= since:
-        raise UsageError(_("the period ends before it begins"))
+        raise UsageError(_("the period ends before it begins")).at("until")
     return Period(since, until)
 
 
@@ -88,7 +88,7 @@ def _below(call: PageCall) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) < 8 and int(text) <= _MOST_BELOW):
-        raise UsageError(_("the smallest group that is published is a number"))
+        raise UsageError(_("the smallest group that is published is a number")).at("below")
     return int(text)
 
 

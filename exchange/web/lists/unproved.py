@@ -9,7 +9,7 @@ from aiohttp import web
 
 from exchange.acts.calls import register as registered
 from exchange.desk.desk import Desk
-from exchange.web.calls import Page, PageCall
+from exchange.web.calls import Page, PageCall, read_from
 from exchange.web.lists._query import PER_PAGE, link, moment_of, page_of, uuid_of
 from exchange.web.lists._showing import refuse, show
 from protocol.address import Address
@@ -47,11 +47,13 @@ async def register(call: PageCall) -> web.StreamResponse:
     """Register what came."""
     desk = await call.desk()
     try:
+        with read_from("contact"):
+            contact = Address.parse(call.text("contact"))
         entry = await registered(
             desk,
             call.text("text"),
             channel=call.text("channel"),
-            contact=Address.parse(call.text("contact")),
+            contact=contact,
             sender=call.text("sender"),
             kind=call.text("kind"),
             reference=call.text("reference") or None,
@@ -95,7 +97,8 @@ async def link_entry(call: PageCall) -> web.StreamResponse:
     """Say which message proves it."""
     desk, entry = await call.desk(), uuid_of(call.part("entry"))
     try:
-        await desk.cases.link_registered(entry, await desk.messages.resolve(call.text("message")))
+        with read_from("message"):
+            await desk.cases.link_registered(entry, await desk.messages.resolve(call.text("message")))
     except ComityError as problem:
         return await _shown(call, desk, entry, problem)
     return call.go(f"/unproved/{entry}?done=unproved-linked")

@@ -184,6 +184,8 @@ def _refusals(draft: OpenDraft, problem: ComityError | None) -> list[Hindrance]:
 def _refusal(draft: OpenDraft, problem: tuple[str, str, str]) -> Hindrance:
     field, rule, text = problem
     wizard = draft.form.wizard
+    if draft.is_files_alone:
+        return Hindrance(_(text), _(rule), "", f"{draft.path}/files")
     step = wizard.step_named(field) or wizard.step_of(problem)
     page = page_with(wizard, step) if step is not None else draft.pages[-1].name
     anchor = "targets" if field == "lines" or field.startswith("targets") else ""

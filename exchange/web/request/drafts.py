@@ -32,6 +32,7 @@ from protocol.errors import (
     UnavailableError,
 )
 from protocol.messages.types.answer import Answer
+from protocol.messages.types.files import FilesSupplement
 
 # The names of fields that a form brings, of each of which it says all: an unticked box says nothing of itself.
 FIELDS = "_field"
@@ -64,6 +65,11 @@ class OpenDraft:
         which is written on pages of its own.
         """
         return answer_path(self.kept)
+
+    @property
+    def is_files_alone(self) -> bool:
+        """Whether it has no questions: all that it says beside its files comes from the message that they follow."""
+        return self.kept.type == FilesSupplement.TYPE
 
     @property
     def pages(self) -> tuple[WizardPage, ...]:

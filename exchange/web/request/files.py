@@ -23,7 +23,7 @@ from exchange.files.sealing import MORE_HASHES, StoppedError, UploadedFile, Want
 from exchange.office.draft_ids import DRAFT_ID
 from exchange.office.release import KeptDraft
 from exchange.text.sizes import bytes_text
-from exchange.web.calls import Page, PageCall
+from exchange.web.calls import Page, PageCall, read_from
 from exchange.web.request.drafts import OpenDraft, attach, kept_draft, open_draft, opened
 from exchange.web.request.steps import frame
 from exchange.web.signin.sessions import WebSessions
@@ -130,9 +130,10 @@ async def by_path(call: PageCall) -> web.StreamResponse:
         if call.site.secure:
             raise ForbiddenError(_("files are attached by path only where the browser is on the desk's own machine"))
         if not text:
-            raise UsageError(_("write the path of the file"))
+            raise UsageError(_("write the path of the file")).at("path")
         own = {**_bare(draft.kept), DRAFT_ID: str(draft.id)}
-        whole = await draft.desk.files.attach(own, [WantedFile(_path(text), hashes)])
+        with read_from("path"):
+            whole = await draft.desk.files.attach(own, [WantedFile(_path(text), hashes)])
         made = list(whole["attachments"])[-1:]
         label = bool(call.text("by_hash_only"))
         await attach(draft.desk, draft.id, lambda now: dict(appended(now, [_labelled(one, label) for one in made])))

@@ -72,7 +72,8 @@ async def first(call: PageCall) -> web.StreamResponse:
     if not kept.is_written:
         return call.go(f"/drafts/{kept.id}/sent")
     draft = await opened(call, kept)
-    return call.go(draft.answer_path or f"{draft.path}/{draft.pages[0].name}")
+    first_page = _ONLY_FILES if draft.is_files_alone else draft.pages[0].name
+    return call.go(draft.answer_path or f"{draft.path}/{first_page}")
 
 
 async def show(call: PageCall) -> web.StreamResponse:
@@ -225,7 +226,7 @@ def _frame(draft: OpenDraft, at: str) -> dict[str, Any]:
         "emergency": _("Emergency"),
         "message": _("Message"),
     }
-    pages = [(page.name, names[page.name]) for page in draft.pages]
+    pages = [] if draft.is_files_alone else [(page.name, names[page.name]) for page in draft.pages]
     files = [(_ONLY_FILES, _("Files"))] if takes_files(draft.kept.type) else []
     # An answer is looked at and sent where it is written.
     pages += [*files, *([] if draft.answer_path else [(_CHECK, _("Check and send"))])]

@@ -37,7 +37,8 @@ async def prefer(call: PageCall) -> web.StreamResponse:
     language, zone = call.text("language"), call.text("zone")
     try:
         if (language and language not in offered()) or (zone and zone not in _zones()):
-            raise UsageError(phrase("There is no such language or time zone here."))
+            wrong = "zone" if zone and zone not in _zones() else "language"
+            raise UsageError(phrase("There is no such language or time zone here.")).at(wrong)
         await own.prefer(language=language, zone=zone, sound=bool(call.text("sound")))
     except ComityError as problem:
         return call.refused(_SETTINGS, problem, **await _shown(call))
@@ -108,7 +109,7 @@ async def set_totp(call: PageCall) -> web.StreamResponse:
     step = step_of(secret, call.text("totp"), call.now)
     if step is None:
         offer = new_offer(officer, call.site.door.party.desk, secret)
-        problem = SignInError(phrase("That is not the code that the app shows now. Is its clock right?"))
+        problem = SignInError(phrase("That is not the code that the app shows now. Is its clock right?")).at("totp")
         return call.refused(_TOTP, problem, offer=offer, fresh=True)
     await (await call.own_access()).set_totp(secret, step)
     return call.go("/settings?done=totp-added")

@@ -295,6 +295,42 @@ async def test_data_go_as_files_each_with_its_hash_and_custody_and_their_authori
     assert "subscriber.csv" in page.text
     case = await pressed.visitor.get(f"/cases/{pressed.asked}")
     assert "subscriber.csv" in case.text
+    await more_files_follow(pressed, rows[-1].id)
+
+
+async def more_files_follow(pressed: Two, answer: UUID) -> None:
+    """Files that were not ready go after the answer, from its page, under its labels and authorisation; each way of
+    asking twice sends once.
+    """
+    own, path = f"/messages/{answer}", f"/messages/{answer}/do/supplement"
+    assert f'href="{path}"' in (await pressed.visitor.get(own)).text
+    files = await pressed.visitor.send(await pressed.visitor.get(path), path, text="The image was ready today.")
+    assert re.fullmatch(r"/drafts/[0-9a-f-]+/files", files.path), files.text
+    check = files.path.removesuffix("files") + "check"
+    empty = await pressed.visitor.get(check)
+    assert "attach at least one file" in empty.text
+    # It has no questions of its own: a draft of it is its files.
+    assert (await pressed.visitor.get(files.path.removesuffix("/files"))).path == files.path
+    assert "/message" not in "".join(re.findall(r'value="go:[^"]*"|href="/drafts/[^"]*"', empty.text))
+    given = aiohttp.FormData()
+    given.add_field("_token", files.form(files.path).fields["_token"])
+    given.add_field("file", b"an image", filename="disk.img", content_type="application/octet-stream")
+    assert "disk.img" in (await pressed.visitor.post(files.path, given)).text
+    page = await pressed.visitor.get(check)
+    send = check.removesuffix("check") + "send"
+    done = await pressed.visitor.send(page, send)
+    assert done.path.endswith("/sent"), done.text
+    last = (await pressed.jp.cases.thread(pressed.asked))[-1]
+    said = (await pressed.jp.messages.read(last.id)).message.model_dump(mode="json", exclude_none=True)
+    first = (await pressed.jp.messages.read(answer)).message.model_dump(mode="json", exclude_none=True)
+    assert (said["type"], said["supplements"], said["text"]) == ("files", str(answer), "The image was ready today.")
+    for name in ("handling", "authorisation"):
+        assert said[name] == first[name]
+    assert [one["name"] for one in said["attachments"]] == ["disk.img"]
+    # A message that gave nothing is followed by no files, as the command says.
+    refused = await pressed.visitor.get(f"/messages/{pressed.asked}/do/supplement")
+    refused = await pressed.visitor.send(refused, f"/messages/{pressed.asked}/do/supplement")
+    assert (refused.status, "files follow what this desk itself gave" in refused.text) == (400, True)
 
 
 async def test_two_officers_let_one_disclosure_go_without_a_call_and_a_third_look_is_owed(

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import pytest
 
+from exchange.acts.replies import give_consent
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
 from exchange.web.forms.model_form import ModelForm
@@ -389,6 +390,36 @@ async def test_consent_is_asked_given_and_refused_on_pages(received: Two) -> Non
         done = await received.visitor.send(form, path, **fields)
         assert done.path.endswith("?done=case-sent") or 'role="alert"' in done.text
     assert "consent.reply" in await types(received.jp, own)
+
+
+async def test_what_may_not_be_passed_on_leads_to_its_consent_and_is_offered_and_goes_once_that_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two(tmp_path, monkeypatch, more=("gh",)) as both:
+        asked = request(to=[str(JP)])
+        both.asked = (await both.fr.messages.send({**asked, "handling": {**asked["handling"], "tlp": "RED"}})).id
+        await both.exchange()
+        own = f"/messages/{both.asked}"
+        forward, ask = f"{own}/do/forward", f"{own}/do/ask-consent"
+        given = {"recipients": "24-7@gh", "reason": "They investigate the same.", "purpose": "case_work"}
+
+        async def offered() -> list[bool]:
+            pages = [await both.visitor.get(page) for page in (own, f"/cases/{both.asked}")]
+            return [re.search(r'href="[^"]*/do/forward"', page.text) is not None for page in pages]
+
+        assert await offered() == [False, False]
+        assert f'href="{ask}">Ask for their consent.' in (await both.visitor.get(own)).text
+        refused = await both.visitor.send(await both.visitor.get(forward), forward, **given)
+        assert (refused.status, f'href="{ask}"' in refused.text) == (409, True)
+        await both.visitor.send(await both.visitor.get(ask), ask, action="forward", to="24-7@gh", purpose="The same.")
+        await both.exchange()
+        assert await offered() == [False, False]
+        (request_,) = [row for row in await both.fr.cases.thread(both.asked) if row.type == "consent.request"]
+        await give_consent(both.fr, request_.id)
+        await both.exchange()
+        assert await offered() == [True, True]
+        done = await both.visitor.send(await both.visitor.get(forward), forward, **given)
+        assert done.path.endswith("?done=case-sent"), done.text
 
 
 async def test_a_message_that_may_still_arrive_is_not_sent_anew_and_nothing_waits_is_said(preserved: Two) -> None:

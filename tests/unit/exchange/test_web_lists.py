@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from exchange.acts.replies import send_note
+from exchange.acts.replies import give_consent, refuse_consent, send_note
 from exchange.desk.desk import Desk
 from exchange.office.officers import Login
 from exchange.settings import OfficeSettings
+from exchange.text.labels import code_label
+from exchange.text.objects import draft_object
 from keys.directory.cards import OfficeHours, Weekday
 from protocol.errors import SecondPersonError
+from protocol.messages.handling_rules import Action
 from tests.worlds.desks import FR, JP, World, request
 from tests.worlds.patience import WITHIN_S
 from tests.worlds.web_desk import Pages, Visitor, web_serving
@@ -171,6 +175,31 @@ async def test_a_case_shows_the_draft_that_waits_in_it_for_another_officer(staff
     async with AsyncExitStack() as stack:
         shown = await (await signed_in(stack, staffed, "kim")).get(f"/cases/{sent.id}")
         assert f'href="/release/{waiting.id}"' in shown.text
+
+
+async def test_rows_to_release_tell_a_consent_that_is_given_from_one_that_is_refused(
+    world: World, staffed: Pages
+) -> None:
+    sent = await (await staffed.service.desk(Login("lee", secret("lee")))).office.release(await proposed(staffed))
+    kim = await staffed.service.desk(Login("kim", secret("kim")))
+    await kim.messages.sync()
+    async with world.open(FR) as fr:
+        await fr.messages.sync()
+        asked = await fr.replies.ask_consent(sent.id, Action.PROCEEDINGS, [], "For our trial.")
+    await kim.messages.sync()
+    await give_consent(kim, asked.id)
+    await refuse_consent(kim, asked.id, "The investigation goes on.")
+    given, refused = await kim.office.proposals()
+    async with AsyncExitStack() as stack:
+        lee = await signed_in(stack, staffed, "lee")
+        for page in ("/release", "/drafts"):
+            rows = re.findall(r'<li class="row">.*?</li>', (await lee.get(page)).text, re.DOTALL)
+            for draft, says in ((given, "granted"), (refused, "refused")):
+                assert f"<strong>{code_label('consent', says)}</strong>" in next(
+                    row for row in rows if f"/{draft.id}" in row
+                )
+        assert f": {code_label('consent', 'refused')}</h1>" in (await lee.get(f"/release/{refused.id}")).text
+    assert [draft_object(one)["decides"] for one in (given, refused)] == [["granted"], ["refused"]]
 
 
 async def test_a_draft_is_released_once_as_it_was_seen_whoever_decides_meanwhile(staffed: Pages) -> None:

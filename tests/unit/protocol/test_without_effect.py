@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -263,7 +264,19 @@ def test_an_answer_that_crossed_with_the_retraction_of_its_question_counts_and_i
     assert [counts_all_the_same(thread.entries, one) for one in (late, receipt)] == [True, False]
 
 
+def test_a_request_that_is_over_is_acknowledged_once_and_one_that_goes_on_again() -> None:
+    times, found = [T0 + timedelta(minutes=at) for at in range(1, 5)], []
+    for ends in ("withdrawal", "status.query"):
+        thread = Thread("assistance.request")
+        said = {"reply_to": thread.opening, "received_at": text(T0), "eta": text(T0 + DAY)}
+        first = thread.add("acknowledgement", PARIS, sent_at=times[0], **said)
+        thread.add(ends, TOKYO, sent_at=times[1], targets=None)
+        again = thread.add("acknowledgement", PARIS, sent_at=times[2], **said, remark="Later.")
+        found += [without_effect(before(thread.entries, one), one) for one in (first, again)]
+    assert [one.code if one else None for one in found] == [None, "over_before", None, None]
+
+
 def test_every_rule_has_its_words_and_the_way_out_of_those_that_have_one() -> None:
     codes = {entry.code: entry.label for entry in load_codes("no_effect").entries}
-    assert len(codes) == 13
+    assert len(codes) == 14
     assert not [label for label in codes.values() if label.endswith(".")]
