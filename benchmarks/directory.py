@@ -163,7 +163,7 @@ def bare(server: Server, names: list[str]) -> None:
     """The same files over one bare connection."""
     context = client_context(server.certificates)
     url = urllib3.util.parse_url(server.url)
-    with urllib3.HTTPSConnectionPool(url.host, url.port, ssl_context=context, assert_hostname=False) as pool:
+    with urllib3.HTTPSConnectionPool(url.host or "", url.port, ssl_context=context, assert_hostname=False) as pool:
         for name in names:
             pool.request("GET", f"/{name}", retries=False)
 

@@ -30,7 +30,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -92,10 +92,12 @@ def _sealing(source: Path, rounds: int) -> None:
         floors.append(mib / seconds(lambda: _sealing_floor(int(mib))))
         spent_by_floor.append((time.process_time() - before) * 1000 / mib)
         with tempfile.TemporaryDirectory(dir=source.parent) as folder:
-            sealing = FileSealing(Shelf(Path(folder) / "files"), threading.Event())
-            before = time.process_time()
-            rates.append(mib / seconds(partial(sealing.seal, WantedFile(source), Meter("sealing", 0))))
-            spent.append((time.process_time() - before) * 1000 / mib)
+            shelf = Shelf(Path(folder) / "files")
+            with shelf.batch() as batch:
+                sealing = FileSealing(shelf, batch, threading.Event())
+                before = time.process_time()
+                rates.append(mib / seconds(partial(sealing.seal, WantedFile(source), Meter("sealing", 0))))
+                spent.append((time.process_time() - before) * 1000 / mib)
         try:
             commands = sealers(source)
         except NotInstalledError as problem:
@@ -366,7 +368,7 @@ async def _killed(folder: Path, mib: int) -> None:
         segment = segment_bytes_of(mib * MIB)
         usual = wire.total - before
         print(f"{mib} MiB over three hops: {usual / MIB:.1f} MiB on the wire")
-        kills = {
+        kills: dict[str, tuple[Callable[[], Awaitable[None]], int]] = {
             "the sender's node": (partial(made.restart, "jp"), 2),
             "the recipient's node": (partial(made.restart, "fr"), 2),
             "the recipient's desk": (fr.restart, 1),

@@ -29,6 +29,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -179,11 +180,11 @@ class TracedBench(Bench):
 # --- The traces ----------------------------------------------------------------------------------------------------
 
 
-def follow(traces: dict[str, list[tuple[int, str]]]) -> list[list[int]]:
+def follow(traces: Mapping[str, Sequence[tuple[int, str]]]) -> list[list[int]]:
     """For each message the times of :data:`PATH`: of each stage the first one after the stage before."""
     times: dict[tuple[str, str], list[int]] = {}
     for process, notes in traces.items():
-        for at, stage in sorted(map(tuple, notes)):
+        for at, stage in sorted((when, what) for when, what in notes):
             times.setdefault((process, stage), []).append(at)
     followed = []
     for began in times[PATH[0][:2]]:

@@ -245,6 +245,7 @@ class Bench:
             self.pids[f"node {node}"] = self.nodes[node].process.pid
         for process in self.processes:
             process.start()
+            assert process.pid is not None  # it was begun
             self.pids[process.name] = process.pid
         for name in self.pipes:
             self.expect(name)
@@ -323,7 +324,7 @@ async def measure(arguments: argparse.Namespace, report: Report) -> float:
             bench.due()
             seconds, cpu = bench.legs(arguments.messages, arguments.batch)
             due = {name: s / arguments.messages * 1e6 for name, s in bench.due().items()}
-            rate = arguments.messages / seconds
+            rate: float = arguments.messages / seconds
             report.slopes |= {f"CPU µs a message, {name}": us for name, us in cpu.items()}
             # Not a part of the leg: its own row.
             report.add("what is due of a leg, derived once the desks are quiet", sum(due.values()), "µs CPU")

@@ -143,7 +143,7 @@ def count_all() -> None:
     connect = sqlite3.connect
 
     def connected(*arguments: Any, **named: Any) -> sqlite3.Connection:
-        connection = connect(*arguments, **named)
+        connection: sqlite3.Connection = connect(*arguments, **named)
         connection.set_trace_callback(_noted_statement)
         return connection
 

@@ -26,6 +26,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -168,7 +169,7 @@ async def _pages(served: Served, visitor: Visitor, made: Made, given: argparse.N
     for path in paths:
         if given.only not in path:
             continue
-        if (taken := await _taken(served, lambda path=path: visitor.get(path), given.rounds)) is None:
+        if (taken := await _taken(served, partial(visitor.get, path), given.rounds)) is None:
             continue
         _tell(path, taken, made, await _floor(served, taken.bytes, given.rounds))
         for name, value in (("wall", taken.wall95), ("CPU", taken.cpu95)):
