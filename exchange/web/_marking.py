@@ -62,11 +62,9 @@ class _Marking(Copied):
         described = f"{given.get('aria-describedby', '')} {error}".strip()
         kept = [one for one in attrs if one[0] not in ("aria-describedby", "aria-invalid")]
         self.written.append(tag_of(tag, [*kept, ("aria-invalid", "true"), ("aria-describedby", described)]))
-        text = escape(self.missing.pop(field))
-        self._error, self._behind = (
-            f'<span class="field-error" id="{escape(error)}">{text}</span>',
-            self._end_of(tag, given.get("type", "")),
-        )
+        words = tag_of("span", [("class", "field-error"), ("id", error)])
+        self._error = f"{words}{escape(self.missing.pop(field))}</span>"
+        self._behind = self._end_of(tag, given.get("type", ""))
         if not self._behind:
             self.written.append(self._error)
 
