@@ -320,10 +320,10 @@ _BY_TEXT: dict[str, OnPage] = {
     "split its targets over several requests (--split does)": OnPage(
         phrase("split its targets over several requests")
     ),
-    "one request holds no more targets than {most}, and no more bytes than {size}; these are {count}, and the first"
-    " {fit} fit: --split writes several drafts ({number})": OnPage(
+    "one request holds no more targets than {most}, and no more bytes than {size}; these are {count}, and from the"
+    " first on there is room for {fit}: --split writes several drafts ({number})": OnPage(
         phrase("one request holds no more targets than {most}, and no more bytes than {size}; these are {count}, and"
-               " the first {fit} fit: put them into several drafts ({number})"),
+               " from the first on there is room for {fit}: put them into several drafts ({number})"),
         (_to(phrase("New request"), "/new"),),
     ),
     "the time window is missing: fill it in in the first target of the draft, or give --around with minutes": OnPage(

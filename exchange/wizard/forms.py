@@ -194,7 +194,8 @@ class TypedForm:
 
     def all_said(self, answers: Mapping[tuple[Ask, int | None], str]) -> TypedForm:
         """With each answer for its line, by the question and the number of the line, and then those for all lines that
-        lack them, which have no number. What is understood is taken once, after all of them; raises as :meth:`said`.
+        lack them, which have no number. Lines that are understood are taken once, after all of them; raises as
+        :meth:`said`.
         """
         form = self
         for (what, line), text in answers.items():

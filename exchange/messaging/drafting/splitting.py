@@ -49,7 +49,7 @@ class TargetRoom:
 def target_room(draft: Mapping[str, Any]) -> TargetRoom:
     """How many of its targets, or of the identifiers that it reports, one message of a draft holds.
 
-    What lacks in a draft takes room too, once it is written: then it is asked again.
+    A draft takes more room once all that it lacks is written: then it is asked again.
     """
     found = _named_in(draft)
     if found is None:

@@ -199,7 +199,7 @@ def _parts(draft: dict[str, Any], every: list[Any], *, split: bool) -> list[dict
         raise TooLargeError(
             phrase(
                 "one request holds no more targets than {most}, and no more bytes than {size}; these are "
-                "{count}, and the first {fit} fit: --split writes several drafts ({number})",
+                "{count}, and from the first on there is room for {fit}: --split writes several drafts ({number})",
                 count=len(every),
                 fit=len(drafts[0]["targets"]),
                 most=MAX_TARGETS,

@@ -286,7 +286,7 @@ async def test_an_import_by_the_service_refuses_what_one_message_does_not_hold_u
     table = "\n".join([header, *(f"email,{one},{common}" for one in names(4).splitlines())]).encode()
     draft = {**request(), "targets": []}
     async with world.open(JP) as desk:
-        with pytest.raises(TooLargeError, match="the first 3 fit"):
+        with pytest.raises(TooLargeError, match="room for 3"):
             await import_targets(desk, draft, table)
         parts = (await import_targets(desk, draft, table, split=True))["drafts"]
     found = [one["identifier"]["address"] for part in parts for one in part["targets"]]
