@@ -29,18 +29,32 @@ def run_interruptible(work: Callable[[], Coroutine[Any, Any, int | None]]) -> in
         task = asyncio.current_task()
         if task is not None:
             main.append(task)
+        if hears:
+            _wake_by_signals()
         return await work()
 
     try:
-        with _interrupting(main):
+        with _interrupting(main) as hears:
             return asyncio.run(held())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
 
+def _wake_by_signals() -> None:
+    """Have SIGINT wake the event loop, also one that comes as the loop falls asleep. Its handler stays."""
+    import asyncio
+
+    handler = signal.getsignal(signal.SIGINT)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+    signal.signal(signal.SIGINT, handler)
+
+
 @contextmanager
-def _interrupting(main: list[asyncio.Task[Any]]) -> Iterator[None]:
-    """Let SIGINT cancel the task in ``main`` where all wait; else, and a second time, it is raised where it comes."""
+def _interrupting(main: list[asyncio.Task[Any]]) -> Iterator[bool]:
+    """Let SIGINT cancel the task in ``main`` where all wait; else, and a second time, it is raised where it comes.
+
+    Gives whether SIGINT is handled so: not where another thread handles it, or nobody.
+    """
     import asyncio
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -52,14 +66,13 @@ def _interrupting(main: list[asyncio.Task[Any]]) -> Iterator[None]:
         if not waits or main[0].cancelling():
             raise KeyboardInterrupt
         main[0].cancel()
-        main[0].get_loop().call_soon_threadsafe(int)  # wakes it, where it sleeps until a thread is done
 
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
-        yield
+        yield False
         return
     signal.signal(signal.SIGINT, end)
     try:
-        yield
+        yield True
     finally:
         signal.signal(signal.SIGINT, before)

@@ -57,7 +57,8 @@ class CaseBook:
             try:
                 self._office.check_assignee(entry.text)
             except NotFoundError as problem:
-                raise problem.at("officer") from problem.__cause__
+                problem.at("officer")
+                raise
         with self._store.database.transaction():
             self._store.case_notes.insert(thread, entry.to_bytes())
             self._store.records.insert([self._book.record(Operation.ALTERATION, f"case.{kind}")])

@@ -122,7 +122,7 @@ def test_sealing_that_fails_anywhere_tells_its_cause_and_keeps_no_file_memory_th
                 write = _failing(past_cache.write_at, after, lambda: OSError(number, os.strerror(number)))
                 patch.setattr(past_cache, "write_at", write)
             case "stopped":
-                expected, stop = StoppedError, _StopsAfter(after)  # type: ignore[assignment]
+                expected, stop = StoppedError, _StopsAfter(after)
             case _:
                 expected = StoppedError
         with pytest.raises(expected) as told:
@@ -238,6 +238,7 @@ def test_an_interrupt_stops_what_works_in_a_thread_although_nothing_else_wakes_t
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_interrupts, "quiet_end", lambda: None)  # it is for the rest of a program
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored for what it starts
     sleeps, stopped = threading.Event(), list[bool]()
 
     def work(stop: Any) -> None:
@@ -246,7 +247,7 @@ def test_an_interrupt_stops_what_works_in_a_thread_although_nothing_else_wakes_t
         stopped.append(stop.wait(WITHIN_S))
 
     async def command() -> None:
-        selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+        selector = asyncio.get_running_loop()._selector
         real = selector.select
 
         def select(timeout: float | None = None) -> Any:
@@ -257,6 +258,9 @@ def test_an_interrupt_stops_what_works_in_a_thread_although_nothing_else_wakes_t
         monkeypatch.setattr(selector, "select", select)
         await stoppable(work)
 
-    with pytest.raises(KeyboardInterrupt):
-        _interrupts.run_interruptible(command)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _interrupts.run_interruptible(command)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert stopped == [True]

@@ -13,7 +13,7 @@ import pytest
 
 from protocol.encoding.instants import to_text
 from tests.unit.exchange.test_web_case import Two, two, types
-from tests.worlds.desks import JP, World, request
+from tests.worlds.desks import World, request
 from tests.worlds.web_desk import Form, Pages, Shown, Visitor
 from tests.worlds.web_office import acting, secret, staffed_desk
 
@@ -34,8 +34,7 @@ async def staffed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 async def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
     """France asked Japan, where somebody sits at the browser."""
     async with two(tmp_path, monkeypatch) as both:
-        both.asked = (await both.fr.messages.send(request(to=[str(JP)]))).id
-        await both.exchange()
+        await both.ask()
         yield both
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
@@ -55,15 +55,7 @@ def target_room(draft: Mapping[str, Any]) -> TargetRoom:
     if found is None:
         return TargetRoom(0, 0)
     named, parts, model = found
-    room = _room_bytes(draft, named)
-    if _surely_fit(parts, room):
-        return TargetRoom(len(parts), len(parts))
-    size = 0
-    for fit, part in enumerate(parts[:MAX_TARGETS]):
-        size += _part_bytes(part, model) + 1
-        if fit and size > room:
-            return TargetRoom(len(parts), fit)
-    return TargetRoom(len(parts), min(len(parts), MAX_TARGETS))
+    return TargetRoom(len(parts), len(next(_cut(parts, _room_bytes(draft, named), model))))
 
 
 def split_request(draft: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -80,19 +72,24 @@ def split_request(draft: Mapping[str, Any]) -> list[dict[str, Any]]:
     if found is None:
         return [dict(draft)]
     named, targets, model = found
-    room = _room_bytes(draft, named)
-    if _surely_fit(targets, room):
-        return [dict(draft)]
-    parts: list[list[Any]] = [[]]
+    return [{**draft, named: part} for part in _cut(targets, _room_bytes(draft, named), model)]
+
+
+def _cut(parts: Sequence[Any], room: int, model: type[BaseModel]) -> Iterator[list[Any]]:
+    """The parts of a list as several, in their order: each is as long as a message holds, and has one at least."""
+    if _surely_fit(parts, room):
+        yield list(parts)
+        return
+    some: list[Any] = []
     size = 0
-    for target in targets:
-        length = _part_bytes(target, model) + 1
-        if parts[-1] and (len(parts[-1]) == MAX_TARGETS or size + length > room):
-            parts.append([])
-            size = 0
-        parts[-1].append(target)
+    for part in parts:
+        length = _part_bytes(part, model) + 1
+        if some and (len(some) == MAX_TARGETS or size + length > room):
+            yield some
+            some, size = [], 0
+        some.append(part)
         size += length
-    return [{**draft, "targets": part} for part in parts]
+    yield some
 
 
 def _named_in(draft: Mapping[str, Any]) -> tuple[str, list[Any], type[BaseModel]] | None:

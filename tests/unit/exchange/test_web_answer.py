@@ -52,8 +52,7 @@ async def emergency(both: Two) -> UUID:
 @pytest.fixture
 async def received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
     async with two(tmp_path, monkeypatch) as both:
-        both.asked = (await both.fr.messages.send(request(to=[str(JP)]))).id
-        await both.exchange()
+        await both.ask()
         yield both
 
 
@@ -112,8 +111,7 @@ async def test_an_answer_that_another_officer_must_release_becomes_a_draft_and_t
         world.change_settings(JP, office=EVERYTHING)
 
     async with two(tmp_path, monkeypatch, four_eyes, signs_in=("kim", SECRETS["kim"].decode())) as both:
-        both.asked = (await both.fr.messages.send(request(to=[str(JP)]))).id
-        await both.exchange()
+        await both.ask()
         path = f"/cases/{both.asked}/answer"
         done = await both.visitor.send(await both.visitor.get(path), path, **{"t1.result": "not_held"})
         assert done.path.endswith("?done=case-proposed")

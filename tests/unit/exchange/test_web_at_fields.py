@@ -14,7 +14,7 @@ from exchange.web.forms.acts import ACTS
 from exchange.web.forms.fields import PageField
 from exchange.web.forms.signature_form import SignatureForm
 from tests.unit.exchange.test_web_case import Two, two
-from tests.worlds.desks import FR, JP, ROOT, request
+from tests.worlds.desks import FR, ROOT
 from tests.worlds.web_desk import Shown
 
 # What no field of words takes: seen by nobody, and longer than any of them.
@@ -34,8 +34,7 @@ x</textarea></details></form>"""
 async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Two]:
     """France asked Japan; Japan has a browser."""
     async with two(tmp_path, monkeypatch) as made:
-        made.asked = (await made.fr.messages.send(request(to=[str(JP)]))).id
-        await made.exchange()
+        await made.ask()
         yield made
 
 

@@ -49,6 +49,11 @@ class Two:
         await self.fr.messages.sync()
         await self.jp.messages.sync()
 
+    async def ask(self) -> None:
+        """France asks Japan for a preservation."""
+        self.asked = (await self.fr.messages.send(request(to=[str(JP)]))).id
+        await self.exchange()
+
 
 @asynccontextmanager
 async def two(
@@ -438,8 +443,7 @@ async def test_an_officer_without_the_role_sees_what_it_may_and_is_refused_the_r
     from tests.unit.exchange.test_officers import LEE, SECRETS, staffed
 
     async with two(tmp_path, monkeypatch, staffed, signs_in=("han", SECRETS["han"].decode())) as both:
-        both.asked = (await both.fr.messages.send(request(to=[str(JP)]))).id
-        await both.exchange()
+        await both.ask()
         assert (await both.visitor.get(f"/messages/{both.asked}")).status == 200
         path = f"/cases/{both.asked}/do/acknowledge"
         refused = await both.visitor.send(await both.visitor.get(path), path, will_answer="yes", eta="+8h")
